@@ -1,0 +1,128 @@
+"""The contracts a kernel can promise: argument names, shapes, outputs, and their specification."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loracle.errors import UsageError
+from loracle_reference.attention import aloragc_loss, lora_attention_loss
+from loracle_reference.gradient import aloragc_gradient, lora_attention_gradient
+from loracle_reference.lora_linear import lora_linear_gradient, lora_linear_pairing
+
+__all__ = ["CONTRACTS", "Contract", "contract_named", "infer_contract"]
+
+Shape = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One promise: keyword arguments in, a mapping from output names to tensors out.
+
+    tensors and outputs map names to symbolic shapes; scalars are Python floats.
+    gradient: the closed form over any arithmetic; its operands are matrices, a leading batch axis
+    and the length being one axis. loss: the scalar of which every grad_* output is the derivative.
+    """
+
+    name: str
+    tensors: Mapping[str, Shape]
+    scalars: tuple[str, ...]
+    outputs: Mapping[str, Shape]
+    gradient: Callable[..., dict[str, Any]]
+    loss: Callable[..., Any]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All keyword arguments a kernel receives."""
+        return (*self.tensors, *self.scalars)
+
+
+_PROJECTIONS = ("q", "k", "v")
+
+LORA_LINEAR = Contract(
+    name="lora-linear",
+    tensors={
+        "x": ("batch", "length", "in"),
+        "weight": ("out", "in"),
+        "lora_a": ("r", "in"),
+        "lora_b": ("out", "r"),
+        "grad_output": ("batch", "length", "out"),
+    },
+    scalars=("scaling",),
+    outputs={
+        "output": ("batch", "length", "out"),
+        "grad_x": ("batch", "length", "in"),
+        "grad_lora_a": ("r", "in"),
+        "grad_lora_b": ("out", "r"),
+    },
+    gradient=lora_linear_gradient,
+    loss=lora_linear_pairing,
+)
+
+ALORAGC = Contract(
+    name="aloragc",
+    tensors={
+        "c1": ("L", "d"),
+        "c2": ("M", "d"),
+        "c3": ("M", "d"),
+        "w": ("d", "d"),
+        "a": ("r", "d"),
+        "b": ("d", "r"),
+        "y": ("L", "d"),
+    },
+    scalars=(),
+    outputs={"grad_a": ("r", "d"), "grad_b": ("d", "r")},
+    gradient=aloragc_gradient,
+    loss=aloragc_loss,
+)
+
+LORA_ATTENTION = Contract(
+    name="lora-attention",
+    tensors={
+        "x_q": ("L", "d"),
+        "x_k": ("M", "d"),
+        "x_v": ("M", "d"),
+        **{f"w_{m}": ("d", "d") for m in _PROJECTIONS},
+        **{f"{f}_{m}": s for m in _PROJECTIONS for f, s in (("a", ("r", "d")), ("b", ("d", "r")))},
+        "y": ("L", "d"),
+    },
+    scalars=("scaling", "beta"),
+    outputs={
+        f"grad_{f}_{m}": s for m in _PROJECTIONS for f, s in (("a", ("r", "d")), ("b", ("d", "r")))
+    },
+    gradient=lora_attention_gradient,
+    loss=lora_attention_loss,
+)
+
+CONTRACTS: Mapping[str, Contract] = {c.name: c for c in (LORA_LINEAR, ALORAGC, LORA_ATTENTION)}
+"""The contracts by name."""
+
+
+def contract_named(name: str) -> Contract:
+    """The contract called `name`; raises UsageError, naming what there is, if there is none."""
+    if name not in CONTRACTS:
+        raise UsageError(f"unknown contract {name!r}; known: {', '.join(CONTRACTS)}")
+    return CONTRACTS[name]
+
+
+def infer_contract(kernel: Callable[..., Any]) -> Contract:
+    """The contract whose arguments `kernel` takes by name.
+
+    Raises UsageError if its parameter names (a **kwargs names none) fit no contract.
+    """
+    parameters = inspect.signature(kernel).parameters
+    names = {
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    for contract in CONTRACTS.values():
+        if set(contract.parameters) <= names:
+            return contract
+    wanted = "; ".join(f"{c.name} takes {', '.join(c.parameters)}" for c in CONTRACTS.values())
+    raise UsageError(
+        f"cannot tell the contract from the parameters ({', '.join(sorted(names)) or 'none named'}):"
+        f" name it with contract=... or --contract ({wanted})"
+    )

@@ -1,0 +1,156 @@
+"""The report of a validation: verdict, findings, regimes, environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Diagnosis", "Finding", "RegimeSummary", "Report", "Verdict"]
+
+Verdict = Literal["pass", "suspect", "fail"]
+
+SCHEMA = "loracle-report/1"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One hypothesis that explains the error. term: the term of the specification it affects, with
+    the paper's label, or None."""
+
+    hypothesis: str
+    explanation: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"hypothesis": self.hypothesis, "explanation": self.explanation}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst case of one output and verdict.
+
+    error, bound, tolerance, truth and computed are those of the worst element (absolute, None for a
+    structural finding or where nothing is claimed); element is its index; count of cases_total
+    cases of this output have this verdict. bias is the reason text when the finding comes from the
+    bias test across cases instead of one case. replay is the command that runs the case again.
+    """
+
+    verdict: Literal["fail", "suspect"]
+    output: str | None
+    regime: str
+    case: str
+    count: int
+    cases_total: int
+    diagnosis: tuple[Diagnosis, ...]
+    error: float | None = None
+    bound: float | None = None
+    tolerance: float | None = None
+    element: tuple[int, ...] | None = None
+    truth: float | None = None
+    computed: float | None = None
+    reason: str = ""
+    replay: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; non-finite numbers become the strings "inf", "-inf", "nan"."""
+        return {
+            "verdict": self.verdict,
+            "output": self.output,
+            "regime": self.regime,
+            "case": self.case,
+            "error": _number(self.error),
+            "bound": _number(self.bound),
+            "tolerance": _number(self.tolerance),
+            "element": None if self.element is None else list(self.element),
+            "truth": _number(self.truth),
+            "computed": _number(self.computed),
+            "count": self.count,
+            "cases_total": self.cases_total,
+            "reason": self.reason,
+            "replay": self.replay,
+            "diagnosis": [d.to_dict() for d in self.diagnosis],
+        }
+
+
+@dataclass
+class RegimeSummary:
+    """Counts over the outputs of the cases of one regime, and the worst ratios of error to bound and
+    to tolerance (None where there is none)."""
+
+    cases: int = 0
+    passed: int = 0
+    suspect: int = 0
+    fail: int = 0
+    no_evidence: int = 0
+    worst_error_to_bound: float | None = None
+    worst_error_to_tolerance: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "cases": self.cases,
+            "pass": self.passed,
+            "suspect": self.suspect,
+            "fail": self.fail,
+            "no_evidence": self.no_evidence,
+            "worst_error_to_bound": _number(self.worst_error_to_bound),
+            "worst_error_to_tolerance": _number(self.worst_error_to_tolerance),
+        }
+
+
+@dataclass
+class Report:
+    """What `loracle.validate` returns and `--json` writes."""
+
+    verdict: Verdict
+    kernel: str
+    contract: str
+    dtype: str
+    device: str
+    machine: str
+    seed: int
+    cases: int
+    regimes: dict[str, RegimeSummary]
+    findings: list[Finding]
+    reason: str = ""
+    """Why the verdict is not pass although nothing was found: `insufficient-evidence`, `interrupted`."""
+    epsilon: float | None = None
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    """What was not judged: `{"what", "reason"}`."""
+    notes: list[str] = field(default_factory=list)
+    evidence: dict[str, int] = field(default_factory=dict)
+    """Per output, the number of cases that are evidence."""
+    false_alarm_probability: float | None = None
+    seconds: float = 0.0
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON (the schema is named under "schema")."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "kernel": self.kernel,
+            "contract": self.contract,
+            "dtype": self.dtype,
+            "device": self.device,
+            "machine": self.machine,
+            "seed": self.seed,
+            "epsilon": _number(self.epsilon),
+            "cases": self.cases,
+            "regimes": {name: summary.to_dict() for name, summary in self.regimes.items()},
+            "evidence": dict(self.evidence),
+            "skipped": list(self.skipped),
+            "notes": list(self.notes),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "false_alarm_probability": _number(self.false_alarm_probability),
+            "seconds": self.seconds,
+            "environment": dict(self.environment),
+        }
+
+
+def _number(value: float | None) -> float | str | None:
+    """Strict JSON has no infinities or NaN: they are written as strings."""
+    if value is None or value - value == 0:
+        return value
+    return str(float(value))

@@ -1,0 +1,128 @@
+"""Floating-point formats and the machine models under which rounding errors are bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+__all__ = ["FORMATS", "MACHINES", "FloatFormat", "MachineModel", "machine_model"]
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """A binary floating-point format.
+
+    precision: significand bits, the hidden one included; max_exponent: e_max with the largest
+    number (2 - 2^(1-precision)) 2^e_max and the smallest normal one 2^(1-e_max).
+    """
+
+    name: str
+    precision: int
+    max_exponent: int
+
+    @property
+    def unit_roundoff(self) -> float:
+        """u = 2^-precision, the relative error of one rounding to nearest."""
+        return 2.0**-self.precision
+
+    @property
+    def smallest_normal(self) -> float:
+        """2^(1-e_max): what a flush to zero may lose, absolutely."""
+        return 2.0 ** (1 - self.max_exponent)
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return (2.0 - 2.0 ** (1 - self.precision)) * 2.0**self.max_exponent
+
+
+FORMATS: dict[str, FloatFormat] = {
+    "float64": FloatFormat("float64", 53, 1023),
+    "float32": FloatFormat("float32", 24, 127),
+    "bfloat16": FloatFormat("bfloat16", 8, 127),
+    "float16": FloatFormat("float16", 11, 15),
+}
+"""The storage dtypes a kernel can be judged in."""
+
+
+@dataclass(frozen=True)
+class MachineModel:
+    """What a machine may do to every operation; derivation and use in docs/proven-bounds.md.
+
+    storage: the format of inputs, outputs and (unless accumulate says otherwise) of every
+    intermediate and every partial sum. accumulate: the unit roundoff of products and partial sums
+    inside one block of a matrix product or row sum; block: how many terms such a block holds before
+    the partial sum is stored (None: all). exp_error: the relative error of one exponential,
+    beside 2u|x|, u being exp_unit. All relative errors are of rounding to nearest; anything may
+    be flushed to zero.
+    """
+
+    name: str
+    storage: FloatFormat
+    accumulate: float
+    block: int | None
+    exp_error: float
+    exp_unit: float
+    description: str
+
+
+_EXP_ERROR = {
+    "float64": 4 * 2.0**-53,
+    "float32": 32 * 2.0**-24,
+    "bfloat16": 2.0**-12,
+    "float16": 2.0**-12,
+}
+
+
+def _stored_unit(storage: FloatFormat) -> float:
+    """One rounding to storage that may follow a rounding in the next wider format (float64's own
+    for float64): (1 + u)(1 + u_wide) - 1."""
+    wide = {8: 24, 11: 24, 24: 53, 53: 64}[storage.precision]
+    return float((1 + storage.unit_roundoff) * (1 + 2.0**-wide) - 1)
+
+
+def _widest(storage: FloatFormat) -> MachineModel:
+    unit = _stored_unit(storage)
+    return MachineModel(
+        name="widest",
+        storage=storage,
+        accumulate=unit,
+        block=None,
+        exp_error=_EXP_ERROR[storage.name],
+        exp_unit=unit,
+        description="every intermediate and every partial sum rounded to the storage dtype",
+    )
+
+
+def _f32_accumulate(storage: FloatFormat) -> MachineModel:
+    unit = min(_stored_unit(storage), _stored_unit(FORMATS["float32"]))
+    return replace(
+        _widest(storage),
+        name="f32-accumulate",
+        accumulate=unit,
+        exp_unit=unit,
+        description="sums of products accumulate in float32 or wider and are stored once",
+    )
+
+
+MACHINES = {"widest": _widest, "f32-accumulate": _f32_accumulate}
+"""Machine models by name, each a function of the storage format."""
+
+
+def machine_model(name: str, dtype: str) -> MachineModel:
+    """The machine model `name` for the storage dtype `dtype`.
+
+    Raises ValueError, naming what there is, on an unknown name or dtype.
+    """
+    if dtype not in FORMATS:
+        raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
+    base, _, length = name.partition(":")
+    if base not in MACHINES or (length and base == "widest"):
+        raise ValueError(
+            f"unknown machine {name!r}; known: {', '.join(MACHINES)}, f32-accumulate:BLOCK"
+        )
+    model = MACHINES[base](FORMATS[dtype])
+    if not length:
+        return model
+    if not length.isdigit() or int(length) < 1:
+        raise ValueError(f"machine {name!r}: the block length must be a whole number of at least 1")
+    return replace(model, name=name, block=int(length))
