@@ -1,0 +1,52 @@
+# Needs make, a C++ compiler and Python 3.11 to 3.13; everything else is installed into .venv.
+# PYTHON=... picks the interpreter, PYTEST_ARGS=... goes to pytest.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	2>/dev/null; then echo $$python; break; fi; done)
+
+BIN := .venv/bin
+CORE := .venv/.core-installed
+DOCS := .venv/.docs-installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The workers of pytest-xdist share the cores, so none of them may use them all.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-deep lint docs bench clean
+
+demo: $(CORE)
+	$(BIN)/loracle demo
+
+test: lint
+	$(BIN)/python -m pytest -q -n 2 --require-third-party $(PYTEST_ARGS)
+
+test-deep: $(CORE)
+	LORACLE_HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "deep or not deep" \
+		--require-third-party $(PYTEST_ARGS)
+
+lint: $(CORE)
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy --no-error-summary
+
+docs: $(DOCS)
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(CORE)
+	OMP_NUM_THREADS= $(BIN)/python tests/benchmarks/timings.py
+
+clean:
+	rm -rf .venv build site .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 with venv found; name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(CORE): .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[adapters,test]'
+	@touch $@
+
+$(DOCS): $(CORE)
+	$(PIP) -e '.[docs]'
+	@touch $@
