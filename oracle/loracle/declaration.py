@@ -1,0 +1,127 @@
+"""What a kernel declares about itself: limits, outputs, machine, accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from loracle.errors import UsageError
+
+__all__ = ["Declaration", "declaration_of", "declare"]
+
+_ATTRIBUTE = "__loracle__"
+_ACCUMULATE_MACHINES = {"float32": "f32-accumulate"}
+
+K = TypeVar("K", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The limits a kernel states; what it leaves out is skipped out loud, never counted as passed.
+
+    unsupported: regimes or dtypes it is not made for. outputs: the outputs it has, None for all of
+    the contract's. machine: the machine model it is judged under, None for the widest. epsilon: the
+    absolute error it promises, in the max norm of each output (Problems 1 to 3), None for none.
+    accumulate: "float32" is a shorthand for machine "f32-accumulate" and sets `machine`.
+    Raises UsageError on a value that means nothing.
+    """
+
+    unsupported: tuple[str, ...] = ()
+    outputs: tuple[str, ...] | None = None
+    machine: str | None = None
+    epsilon: float | None = None
+    accumulate: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unsupported", _names("unsupported", self.unsupported))
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", _names("outputs", self.outputs))
+            if not self.outputs:
+                raise UsageError("declare: outputs is empty; name at least one output")
+        if self.machine is not None and not (isinstance(self.machine, str) and self.machine):
+            raise UsageError(f"declare: machine must be a machine's name, not {self.machine!r}")
+        self._check_epsilon()
+        self._expand_accumulate()
+
+    def _check_epsilon(self) -> None:
+        if self.epsilon is None:
+            return
+        if isinstance(self.epsilon, bool) or not isinstance(self.epsilon, int | float):
+            raise UsageError(f"declare: epsilon must be a number, not {self.epsilon!r}")
+        if not (math.isfinite(self.epsilon) and self.epsilon > 0):
+            raise UsageError(f"declare: epsilon must be positive and finite, not {self.epsilon!r}")
+        object.__setattr__(self, "epsilon", float(self.epsilon))
+
+    def _expand_accumulate(self) -> None:
+        if self.accumulate is None:
+            return
+        if self.accumulate not in _ACCUMULATE_MACHINES:
+            known = ", ".join(repr(name) for name in _ACCUMULATE_MACHINES)
+            raise UsageError(f"declare: accumulate must be {known}, not {self.accumulate!r}")
+        machine = _ACCUMULATE_MACHINES[self.accumulate]
+        if self.machine is not None and self.machine.partition(":")[0] != machine:
+            raise UsageError(
+                f"declare: accumulate={self.accumulate!r} means machine={machine!r},"
+                f" which contradicts machine={self.machine!r}; give one of them"
+            )
+        if self.machine is None:
+            object.__setattr__(self, "machine", machine)
+
+
+def declare(
+    *,
+    unsupported: Iterable[str] = (),
+    outputs: Iterable[str] | None = None,
+    machine: str | None = None,
+    epsilon: float | None = None,
+    accumulate: str | None = None,
+) -> Callable[[K], K]:
+    """A decorator that attaches a `Declaration` with these values to a kernel, and returns it.
+
+    Raises UsageError on a value that means nothing, or a kernel that takes no attributes.
+    """
+    declaration = Declaration(
+        unsupported=_names("unsupported", unsupported),
+        outputs=None if outputs is None else _names("outputs", outputs),
+        machine=machine,
+        epsilon=epsilon,
+        accumulate=accumulate,
+    )
+
+    def attach(kernel: K) -> K:
+        try:
+            setattr(kernel, _ATTRIBUTE, declaration)
+        except (AttributeError, TypeError):
+            raise UsageError(
+                f"declare: a {type(kernel).__name__} takes no attributes; wrap it in a function"
+            ) from None
+        return kernel
+
+    return attach
+
+
+def declaration_of(kernel: object) -> Declaration:
+    """What `kernel` declares; an empty declaration if it declares nothing.
+
+    Raises UsageError if its `__loracle__` was not made by `declare`.
+    """
+    declaration = getattr(kernel, _ATTRIBUTE, None)
+    if declaration is None:
+        return Declaration()
+    if not isinstance(declaration, Declaration):
+        raise UsageError(
+            f"{_ATTRIBUTE} is a {type(declaration).__name__}; set it with @loracle.declare(...)"
+        )
+    return declaration
+
+
+def _names(what: str, value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise UsageError(f"declare: {what} must be a list of names, not {value!r}")
+    names = tuple(value)
+    wrong = [name for name in names if not (isinstance(name, str) and name)]
+    if wrong:
+        raise UsageError(f"declare: {what} must be a list of names; {wrong[0]!r} is none")
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,62 @@
+"""Where a kernel failed: the innermost line of code that is neither torch's, Python's nor ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from loracle.harness.words import one_line
+
+__all__ = ["describe_exception", "place_of_death"]
+
+_HARNESS = os.path.dirname(os.path.abspath(__file__))
+_FATAL_LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in ', re.MULTILINE)
+
+
+def describe_exception(error: BaseException) -> str:
+    """One line, `TypeError: message at file.py:12`; no place if none of the user's code ran."""
+    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    place = _innermost_of_user(reversed(frames))
+    return f"{one_line(error)} at {place}" if place else one_line(error)
+
+
+def place_of_death(stderr_tail: str) -> str | None:
+    """`file.py:12` from the traceback that faulthandler writes before the process dies, if any."""
+    _, fatal, report = stderr_tail.rpartition("Fatal Python error: ")
+    if not fatal:
+        return None
+    lines = ((m["file"], int(m["line"])) for m in _FATAL_LINE.finditer(report))
+    return _innermost_of_user(lines)
+
+
+def _innermost_of_user(frames: Iterable[tuple[str, int | None]]) -> str | None:
+    for file, line in frames:
+        if not _is_machinery(file):
+            return f"{_short(file)}:{line}"
+    return None
+
+
+def _is_machinery(file: str) -> bool:
+    if file.startswith("<"):
+        return True
+    path = os.path.abspath(file)
+    if any(part in path.split(os.sep) for part in ("site-packages", "dist-packages")):
+        return any(path.startswith(root + os.sep) for root in (_HARNESS, _torch_folder()))
+    roots = (_HARNESS, _torch_folder(), sysconfig.get_path("stdlib"))
+    return any(path.startswith(root + os.sep) for root in roots)
+
+
+def _torch_folder() -> str:
+    spec = importlib.util.find_spec("torch")
+    return os.path.dirname(spec.origin) if spec and spec.origin else os.devnull
+
+
+def _short(file: str) -> str:
+    """Relative to the working directory where the file lies below it."""
+    path = Path(file).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

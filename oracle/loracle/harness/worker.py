@@ -1,0 +1,153 @@
+"""The child's main loop, the same for a forked and for a fresh process."""
+
+from __future__ import annotations
+
+import faulthandler
+import inspect
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from loracle.declaration import declaration_of
+from loracle.errors import UsageError
+from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused
+from loracle.harness.words import one_line
+
+__all__ = ["describe_kernel", "parameters_of", "serve", "settle_device"]
+
+_LOG_LIMIT = 1 << 20
+
+
+def serve(
+    connection: Connection,
+    *,
+    name: str,
+    load: Callable[[], Callable[..., Any]],
+    dtype: str,
+    device: str,
+    packages: tuple[str, ...] = (),
+    threads: int | None = 1,
+) -> None:
+    """Load a kernel, answer calls until the parent hangs up. Never returns.
+
+    threads: for torch.set_num_threads, before anything else is done with torch; None leaves it. A
+    forked child needs it: the parent's worker threads do not exist here, and the first parallel
+    operation would wait for them forever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(file=sys.stderr, all_threads=False)
+    try:
+        import torch
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        requests = _start_reader(connection)
+        settle_device(device)
+        _forget_compiled_code()
+        kernel = load()
+        from loracle.harness.running import Runner
+
+        runner = Runner(kernel, dtype, device)
+        loaded = describe_kernel(kernel, name, device, packages)
+    except UsageError as error:
+        connection.send(Refused(str(error)))
+    except BaseException as error:
+        connection.send(Refused(f"cannot load {name!r}: {one_line(error)}"))
+    else:
+        connection.send(loaded)
+        _answer(connection, requests, runner.observe)
+    os._exit(0)
+
+
+def describe_kernel(
+    kernel: Callable[..., Any], name: str, device: str, packages: tuple[str, ...]
+) -> LoadedKernel:
+    """What the parent has to know about a kernel that is ready to run."""
+    from loracle.harness.environment import environment
+
+    return LoadedKernel(
+        name=name,
+        parameters=parameters_of(kernel),
+        declaration=declaration_of(kernel),
+        environment=environment(device, packages),
+    )
+
+
+def parameters_of(kernel: Callable[..., Any]) -> tuple[Parameter, ...] | None:
+    """The kernel's parameters; None if Python cannot tell them."""
+    try:
+        parameters = inspect.signature(kernel).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return tuple(
+        Parameter(
+            name=p.name,
+            by_name=p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD),
+            required=p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD),
+            takes_rest=p.kind is p.VAR_KEYWORD,
+        )
+        for p in parameters
+    )
+
+
+def _start_reader(connection: Connection) -> queue.SimpleQueue[Call]:
+    """A thread that takes in requests, so that the parent's sends never wait for a kernel, and that
+    ends the process when the parent has hung up or died."""
+    requests: queue.SimpleQueue[Call] = queue.SimpleQueue()
+
+    def read() -> None:
+        while True:
+            try:
+                requests.put(connection.recv())
+            except (EOFError, OSError):
+                os._exit(0)
+
+    threading.Thread(target=read, name="loracle-requests", daemon=True).start()
+    return requests
+
+
+def _answer(
+    connection: Connection, requests: queue.SimpleQueue[Call], observe: Callable[[Call], Observed]
+) -> None:
+    while True:
+        answer = observe(requests.get())
+        try:
+            connection.send(answer)
+        except OSError:
+            return
+        if answer.poisoned:
+            return
+        _trim_log()
+
+
+def settle_device(device: str) -> None:
+    """Raises UsageError if the device is not there."""
+    import torch
+
+    wanted = torch.device(device)
+    if wanted.type != "cuda":
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        raise UsageError(f"no CUDA device here for device={device!r}; use device='cpu'")
+    if (wanted.index or 0) >= count:
+        raise UsageError(f"no device {device!r} here; there are cuda:0 to cuda:{count - 1}")
+
+
+def _forget_compiled_code() -> None:
+    """Code that torch.compile made in the parent has the parent's number of threads built in."""
+    if "torch._dynamo" in sys.modules:
+        import torch
+
+        torch._dynamo.reset()
+
+
+def _trim_log() -> None:
+    """A kernel that prints must not fill the disk; standard error is a file here."""
+    if os.fstat(2).st_size > _LOG_LIMIT:
+        os.ftruncate(2, 0)
