@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-__all__ = ["FORMATS", "MACHINES", "FloatFormat", "MachineModel", "machine_model"]
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "FORMATS",
+    "MACHINES",
+    "NUMPY_DTYPES",
+    "FloatFormat",
+    "MachineModel",
+    "machine_model",
+    "round_to_format",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,26 @@ FORMATS: dict[str, FloatFormat] = {
 }
 """The storage dtypes a kernel can be judged in."""
 
+NUMPY_DTYPES: dict[str, Any] = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float16": np.float16,
+}
+"""The formats as numpy dtypes."""
+
+
+def round_to_format(values: npt.ArrayLike, dtype: str) -> npt.NDArray[np.float64]:
+    """Each float64 value rounded to nearest, ties to even, in the format `dtype`, as float64.
+
+    Values beyond the largest number become infinite. Raises ValueError on an unknown dtype.
+    """
+    if dtype not in NUMPY_DTYPES:
+        raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(values, dtype=np.float64).astype(NUMPY_DTYPES[dtype])
+    return rounded.astype(np.float64)
+
 
 @dataclass(frozen=True)
 class MachineModel:
@@ -63,6 +96,11 @@ class MachineModel:
     exp_error: float
     exp_unit: float
     description: str
+
+    @property
+    def stored_unit(self) -> float:
+        """The relative error of storing a result, computed in the storage format or a wider one."""
+        return _stored_unit(self.storage)
 
 
 _EXP_ERROR = {

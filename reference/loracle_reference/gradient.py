@@ -12,7 +12,13 @@ from typing import TypeVar
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.attention import adapted_weight, attention_probabilities, residual
 
-__all__ = ["aloragc_gradient", "lora_attention_gradient", "score_gradient"]
+__all__ = [
+    "adapter_gradient",
+    "aloragc_adapter_gradient",
+    "aloragc_gradient",
+    "lora_attention_gradient",
+    "score_gradient",
+]
 
 M = TypeVar("M", bound=Matrix)
 
@@ -40,6 +46,14 @@ def aloragc_gradient(*, c1: M, c2: M, c3: M, w: M, a: M, b: M, y: M) -> dict[str
     """
     f = attention_probabilities(c1 @ adapted_weight(w, b, a, 1), c2)
     p = score_gradient(f, residual(f, c3, y), c3)
+    return aloragc_adapter_gradient(p, c1=c1, c2=c2, a=a, b=b)
+
+
+def aloragc_adapter_gradient(p: M, *, c1: M, c2: M, a: M, b: M) -> dict[str, M]:
+    """Equation (3.6) from a given p: dL/dA = B^T C1^T p C2 and dL/dB = C1^T p C2 A^T.
+
+    Shapes: p (L, M), c1 (L, d), c2 (M, d), a (r, d), b (d, r).
+    """
     grad_w = c1.T @ p @ c2
     return {"grad_a": b.T @ grad_w, "grad_b": grad_w @ a.T}
 
@@ -76,14 +90,16 @@ def lora_attention_gradient(
     f = attention_probabilities(queries, keys, beta)
     c = residual(f, values, y)
     p = score_gradient(f, c, values).scale(beta)
-    grad_w_q = (x_q.T @ p @ keys).scale(scaling)
-    grad_w_k = (x_k.T @ p.T @ queries).scale(scaling)
-    grad_w_v = (x_v.T @ f.T @ c).scale(scaling)
     return {
-        "grad_a_q": b_q.T @ grad_w_q,
-        "grad_b_q": grad_w_q @ a_q.T,
-        "grad_a_k": b_k.T @ grad_w_k,
-        "grad_b_k": grad_w_k @ a_k.T,
-        "grad_a_v": b_v.T @ grad_w_v,
-        "grad_b_v": grad_w_v @ a_v.T,
+        **adapter_gradient("q", (x_q.T @ p @ keys).scale(scaling), a_q, b_q),
+        **adapter_gradient("k", (x_k.T @ p.T @ queries).scale(scaling), a_k, b_k),
+        **adapter_gradient("v", (x_v.T @ f.T @ c).scale(scaling), a_v, b_v),
     }
+
+
+def adapter_gradient(projection: str, grad_w: M, a: M, b: M) -> dict[str, M]:
+    """dL/dA = B^T (s dL/dW) and dL/dB = (s dL/dW) A^T of one projection (Lemmas E.1, F.3).
+
+    Shapes: grad_w, which is s dL/dW, (d, d); a (r, d); b (d, r).
+    """
+    return {f"grad_a_{projection}": b.T @ grad_w, f"grad_b_{projection}": grad_w @ a.T}

@@ -1,0 +1,107 @@
+"""The calibrated tolerance: how far honest kernels stray on the case's own inputs.
+
+Two views of an honest kernel are evaluated against the truth: the ensemble of legal evaluations
+(`STRATEGIES`), whose largest error is the envelope, and Monte Carlo arithmetic, whose root mean
+square error sigma measures the random part. The tolerance of an output, for its largest absolute
+error, is
+
+    envelope + t * sigma,    t = sqrt(2 log(2 n / p)),
+
+with n the number of elements judged in a default run and p the false-alarm probability: under the
+Gaussian model of the random part, no honest kernel of n elements exceeds it with probability above p.
+docs/calibrated-tolerance.md says what is assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.cases import Inputs
+from loracle.contracts import Contract
+from loracle.evaluation import gradients, rows
+from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.stochastic import Stochastic
+from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import MachineModel
+
+__all__ = ["FALSE_ALARM_PROBABILITY", "Null", "calibrate"]
+
+FALSE_ALARM_PROBABILITY = 1e-6
+"""Of a default run: the probability that an honest kernel has any suspect finding."""
+
+_ELEMENTS = 100_000
+"""At least the number of elements that a default run of any contract judges."""
+
+_SAMPLES = 24
+_SIGMA_INFLATION = 1.35
+"""sigma is estimated from 24 samples: its 99.9 % confidence limit is 1.35 times the estimate."""
+
+_T = math.sqrt(2 * math.log(2 * _ELEMENTS / (FALSE_ALARM_PROBABILITY / 2)))
+"""Half of the false-alarm probability is for single cases, half for the bias test."""
+
+
+@dataclass(frozen=True)
+class Null:
+    """What honest kernels do to one output of one case.
+
+    tolerance: absolute, for the largest error; infinite where a legal evaluation overflows.
+    biases: per strategy, the relative error along the truth, <error, truth> / <truth, truth>.
+    bias_deviation: its standard deviation under Monte Carlo arithmetic.
+    """
+
+    tolerance: float
+    biases: npt.NDArray[np.float64]
+    bias_deviation: float
+
+
+def calibrate(
+    contract: Contract,
+    inputs: Inputs,
+    machine: MachineModel,
+    truth: dict[str, Enclosure],
+) -> dict[str, Null]:
+    """The null of every output. A machine that accumulates more finely than it stores is represented
+    by the strategies that do so."""
+    dtype = machine.storage.name
+    wide_only = machine.accumulate < machine.storage.unit_roundoff
+    strategies = [s for s in STRATEGIES if s.order == "wide" or not wide_only]
+    seed = zlib.crc32(b"".join(inputs.tensors[name].tobytes() for name in contract.tensors))
+    with np.errstate(over="ignore", invalid="ignore"):
+        legal = []
+        for strategy in strategies:
+            simulated = Simulated(dtype, strategy)
+            evaluated = gradients(contract, inputs, simulated)
+            legal.append({name: simulated.array(matrix) for name, matrix in evaluated.items()})
+        sampled = gradients(contract, inputs, Stochastic(machine, samples=_SAMPLES, seed=seed))
+        return {
+            name: _null(
+                rows(enclosure.mid),
+                np.stack([evaluation[name] for evaluation in legal]),
+                sampled[name].samples,
+            )
+            for name, enclosure in truth.items()
+        }
+
+
+def _null(
+    truth: npt.NDArray[np.float64],
+    legal: npt.NDArray[np.float64],
+    sampled: npt.NDArray[np.float64],
+) -> Null:
+    """Shapes: truth (m, n), legal (strategies, m, n), sampled (samples, m, n)."""
+    legal_errors, random_errors = legal - truth, sampled - truth
+    sigma = float(np.sqrt(np.mean(np.square(random_errors), axis=0)).max()) * _SIGMA_INFLATION
+    tolerance = float(np.abs(legal_errors).max()) + _T * sigma
+    norm = float(np.square(truth).sum()) or 1.0
+    biases = (legal_errors * truth).sum(axis=(1, 2)) / norm
+    random_biases = (random_errors * truth).sum(axis=(1, 2)) / norm
+    return Null(
+        tolerance if math.isfinite(tolerance) else math.inf,
+        biases,
+        float(np.sqrt(np.mean(np.square(random_biases)))) * _SIGMA_INFLATION,
+    )

@@ -1,0 +1,197 @@
+"""Inputs of the contracts aloragc and lora-attention."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.generation.sampling import SCALINGS, Raw, Sizes, gaussian, positive
+
+__all__ = [
+    "aloragc_at_norm",
+    "aloragc_designed",
+    "aloragc_lora_init",
+    "aloragc_saturated",
+    "lora_attention_at_norm",
+    "lora_attention_designed",
+    "lora_attention_lora_init",
+    "lora_attention_saturated",
+]
+
+Array = npt.NDArray[np.float64]
+
+BETAS = (0.625, 0.375, 0.3125)
+"""Exact in every dtype; none is 1, and none is near 1/sqrt(d), beta/sqrt(d) or beta^2 of another
+reading for the sizes drawn here."""
+
+_SATURATED_SCORE = 100.0
+
+
+def aloragc_at_norm(generator: np.random.Generator, sizes: Sizes, multiple: float) -> Raw:
+    """d Gamma^2 = multiple * log M, with Gamma = ||C1 W||_max = ||C2||_max (Theorem 3.1, beta =
+    1)."""
+    tensors = _aloragc_gaussian(generator, sizes)
+    gamma = _gamma(sizes, multiple, beta=1.0)
+    weight = tensors["w"] + tensors["b"] @ tensors["a"]
+    tensors["c1"] *= gamma / np.abs(tensors["c1"] @ weight).max()
+    tensors["c2"] *= gamma / np.abs(tensors["c2"]).max()
+    return Raw(tensors, {})
+
+
+def aloragc_lora_init(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """B = 0: the state in which LoRA training starts."""
+    tensors = _aloragc_gaussian(generator, sizes)
+    tensors["b"][:] = 0
+    return Raw(tensors, {})
+
+
+def aloragc_saturated(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """Scores up to 100, with every second key close to its neighbour so that two share the
+    weight."""
+    tensors = _aloragc_gaussian(generator, sizes)
+    weight = tensors["w"] + tensors["b"] @ tensors["a"]
+    _saturate(generator, tensors, "c1", "c2", tensors["c1"] @ weight, tensors["c2"], beta=1.0)
+    return Raw(tensors, {})
+
+
+def aloragc_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """No sum cancels: see `_designed_values` and `_designed_keys`; scores of about 0.1."""
+    queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
+    leading = index % keys
+    return Raw(
+        {
+            "c1": positive(generator, queries, d, scale=0.25),
+            "c2": _designed_keys(generator, keys, d, leading),
+            "c3": _designed_values(generator, keys, d, leading),
+            "w": positive(generator, d, d, scale=0.25),
+            "a": positive(generator, rank, d, scale=0.5),
+            "b": positive(generator, d, rank, scale=0.5),
+            "y": -positive(generator, queries, d),
+        },
+        {},
+    )
+
+
+def lora_attention_at_norm(
+    generator: np.random.Generator, sizes: Sizes, index: int, multiple: float
+) -> Raw:
+    """beta d Gamma^2 = multiple * log M, Gamma = ||X_Q W_Q||_max = ||X_K W_K||_max (Theorem
+    B.1)."""
+    tensors, scalars = _lora_attention_gaussian(generator, sizes, index)
+    gamma = _gamma(sizes, multiple, beta=scalars["beta"])
+    for projection in ("q", "k"):
+        projected = _projected(tensors, projection, scalars["scaling"])
+        tensors[f"x_{projection}"] *= gamma / np.abs(projected).max()
+    return Raw(tensors, scalars)
+
+
+def lora_attention_lora_init(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """B = 0 in all three adapters."""
+    tensors, scalars = _lora_attention_gaussian(generator, sizes, index)
+    for projection in "qkv":
+        tensors[f"b_{projection}"][:] = 0
+    return Raw(tensors, scalars)
+
+
+def lora_attention_saturated(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """Scores up to 100, with every second key close to its neighbour."""
+    tensors, scalars = _lora_attention_gaussian(generator, sizes, index)
+    queries = _projected(tensors, "q", scalars["scaling"])
+    keys = _projected(tensors, "k", scalars["scaling"])
+    _saturate(generator, tensors, "x_q", "x_k", queries, keys, beta=scalars["beta"])
+    return Raw(tensors, scalars)
+
+
+def lora_attention_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """No sum cancels; weights have the sign of the scaling, so that W + s B A does not either."""
+    queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
+    scaling, beta = SCALINGS[index % len(SCALINGS)], BETAS[index % len(BETAS)]
+    sign, leading = math.copysign(1.0, scaling), index % keys
+    tensors = {
+        "x_q": positive(generator, queries, d, scale=0.25),
+        "x_k": _designed_keys(generator, keys, d, leading),
+        "x_v": _designed_values(generator, keys, d, leading),
+        "y": -sign * positive(generator, queries, d),
+    }
+    for projection in "qkv":
+        tensors[f"w_{projection}"] = sign * positive(generator, d, d, scale=0.5)
+        tensors[f"a_{projection}"] = positive(generator, rank, d, scale=0.5)
+        tensors[f"b_{projection}"] = positive(generator, d, rank, scale=0.5)
+    return Raw(tensors, {"scaling": scaling, "beta": beta})
+
+
+def _gamma(sizes: Sizes, multiple: float, beta: float) -> float:
+    return math.sqrt(multiple * math.log(max(sizes["M"], 2)) / (beta * sizes["d"]))
+
+
+def _aloragc_gaussian(generator: np.random.Generator, sizes: Sizes) -> dict[str, Array]:
+    queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
+    return {
+        "c1": gaussian(generator, queries, d, scale=d**-0.25),
+        "c2": gaussian(generator, keys, d, scale=d**-0.25),
+        "c3": gaussian(generator, keys, d),
+        "w": gaussian(generator, d, d, scale=d**-0.5),
+        "a": gaussian(generator, rank, d, scale=d**-0.5),
+        "b": gaussian(generator, d, rank, scale=rank**-0.5),
+        "y": gaussian(generator, queries, d),
+    }
+
+
+def _lora_attention_gaussian(
+    generator: np.random.Generator, sizes: Sizes, index: int
+) -> tuple[dict[str, Array], dict[str, float]]:
+    queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
+    tensors = {
+        "x_q": gaussian(generator, queries, d),
+        "x_k": gaussian(generator, keys, d),
+        "x_v": gaussian(generator, keys, d),
+        "y": gaussian(generator, queries, d),
+    }
+    for projection in "qkv":
+        tensors[f"w_{projection}"] = gaussian(generator, d, d, scale=d**-0.5)
+        tensors[f"a_{projection}"] = gaussian(generator, rank, d, scale=d**-0.5)
+        tensors[f"b_{projection}"] = gaussian(generator, d, rank, scale=rank**-0.5)
+    scalars = {"scaling": SCALINGS[index % len(SCALINGS)], "beta": BETAS[(index // 3) % len(BETAS)]}
+    return tensors, scalars
+
+
+def _projected(tensors: dict[str, Array], projection: str, scaling: float) -> Array:
+    b, a = tensors[f"b_{projection}"], tensors[f"a_{projection}"]
+    return np.asarray(tensors[f"x_{projection}"] @ (tensors[f"w_{projection}"] + scaling * (b @ a)))
+
+
+def _saturate(
+    generator: np.random.Generator,
+    tensors: dict[str, Array],
+    query_name: str,
+    key_name: str,
+    queries: Array,
+    keys: Array,
+    *,
+    beta: float,
+) -> None:
+    """Scale the queries to a largest score of 100 and put odd keys next to even ones, about one
+    unit of score apart."""
+    scale = _SATURATED_SCORE / np.abs(beta * (queries @ keys.T)).max()
+    tensors[query_name] *= scale
+    rows = tensors[key_name]
+    odd = rows[1::2]
+    odd[:] = rows[: 2 * len(odd) : 2] + gaussian(generator, *odd.shape, scale=1 / _SATURATED_SCORE)
+
+
+def _designed_values(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
+    """One leading row of order one, the others an eighth: q_jl - <f_j, q_j> is far from
+    cancelling."""
+    values = positive(generator, keys, d, scale=0.125)
+    values[leading] *= 8
+    return values
+
+
+def _designed_keys(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
+    """The sign of q_jl - <f_j, q_j>, which is positive for the leading key alone: p C2 does not
+    cancel."""
+    rows = -positive(generator, keys, d, scale=0.25)
+    rows[leading] *= -1
+    return rows

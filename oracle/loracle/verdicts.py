@@ -1,0 +1,118 @@
+"""One output of one case, judged: fail, suspect, pass or no_evidence, with the numbers behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.bounds import ProvenBound
+from loracle_reference.enclosure import Enclosure
+
+__all__ = ["CaseVerdict", "Judgement", "judge", "judge_spread"]
+
+CaseVerdict = Literal["fail", "suspect", "pass", "no_evidence"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one output of one case.
+
+    element, error, bound, truth and computed are those of the worst element: the one with the
+    largest ratio of error to bound, or to tolerance where nothing is claimed. error_to_bound and
+    error_to_tolerance are the largest ratios. undecided: the radius of the truth is too wide to tell
+    fail from not fail, and the truth must be enclosed more finely.
+    """
+
+    verdict: CaseVerdict
+    element: tuple[int, ...]
+    error: float
+    bound: float
+    tolerance: float
+    truth: float
+    computed: float
+    error_to_bound: float
+    error_to_tolerance: float
+    undecided: bool = False
+    non_finite: bool = False
+
+
+def judge(
+    computed: npt.NDArray[np.float64],
+    truth: Enclosure,
+    proven: ProvenBound,
+    tolerance: float,
+    epsilon: float | None = None,
+) -> Judgement:
+    """Judge `computed` against the enclosed truth (all of one shape).
+
+    fail: some error exceeds its proven bound by more than the radius of the truth, or a result is not
+    finite although no legal evaluation overflows. suspect: the largest error exceeds the calibrated
+    tolerance. no_evidence: neither, but bound and tolerance both reach the largest truth, so that
+    zeros would have passed. epsilon (absolute, max norm) replaces bound and tolerance.
+    """
+    bound = np.full(computed.shape, epsilon) if epsilon is not None else proven.bound
+    tolerance = epsilon if epsilon is not None else tolerance
+    largest = float(np.max(np.abs(truth.mid) - truth.radius, initial=0.0))
+    finite = np.isfinite(computed)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Both subtractions round; 2^-51 relative covers them and is given to the kernel.
+        error = np.abs((computed - truth.high) - truth.low)
+        error = np.where(finite, error, np.inf)
+        certain = np.maximum(error * (1 - 2.0**-51) - truth.radius, 0.0)
+        possible = error * (1 + 2.0**-51) + truth.radius
+        to_bound = _ratio(certain, bound)
+    to_tolerance = float(_ratio(error.max(), np.asarray(tolerance)))
+    claimed = proven.overflow_free or epsilon is not None
+    if not finite.all():
+        verdict: CaseVerdict = "fail" if claimed else "suspect"
+        if verdict == "suspect" and not np.isfinite(tolerance):
+            verdict = "no_evidence"
+        worst = np.unravel_index(int(np.argmin(finite)), computed.shape)
+    else:
+        if (certain > bound).any():
+            verdict = "fail"
+        elif error.max() > tolerance:
+            verdict = "suspect"
+        elif bound.max() >= largest and tolerance >= largest:
+            verdict = "no_evidence"
+        else:
+            verdict = "pass"
+        by = to_bound if np.isfinite(bound).all() and verdict != "suspect" else error
+        worst = np.unravel_index(int(np.argmax(by)), computed.shape)
+    return Judgement(
+        verdict=verdict,
+        element=tuple(int(i) for i in worst),
+        error=float(error[worst]),
+        bound=float(bound[worst]),
+        tolerance=float(tolerance),
+        truth=float(truth.mid[worst]),
+        computed=float(computed[worst]),
+        error_to_bound=float(to_bound.max()),
+        error_to_tolerance=to_tolerance,
+        undecided=bool(((certain <= bound) & (possible > bound) & (truth.radius > 0)).any()),
+        non_finite=not finite.all(),
+    )
+
+
+def judge_spread(
+    spread: float, proven: ProvenBound, tolerance: float, epsilon: float | None = None
+) -> Literal["fail", "suspect", "pass"]:
+    """Two runs on the same inputs that differ by more than twice a bound cannot both be within it."""
+    bound = float(proven.bound.max()) if epsilon is None else epsilon
+    tolerance = tolerance if epsilon is None else epsilon
+    if spread > 2 * bound:
+        return "fail"
+    return "suspect" if spread > 2 * tolerance else "pass"
+
+
+def _ratio(
+    error: npt.NDArray[np.float64] | np.floating, bound: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """error / bound with 0 / 0 = 0 and anything over an infinite bound 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.asarray(error / bound, dtype=np.float64)
+    ratio = np.where(np.asarray(error) == 0, 0.0, ratio)
+    return np.where(np.isinf(bound), 0.0, ratio)

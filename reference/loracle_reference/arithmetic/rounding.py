@@ -1,0 +1,339 @@
+"""Proven rounding-error bounds: every entry a triple (truth, natural scale N, error E).
+
+For a kernel's computed intermediate x^ of an exact x, under a machine model:
+
+    |x| <= N and |x^ - x| <= E,
+
+where N is the closed form evaluated with absolute values. With T = N + E a product obeys
+
+    T = T1 T2 (1 + gamma_n),   that is   E = E1 N2 + N1 E2 + E1 E2 + gamma_n (N + E1 N2 + N1 E2 +
+    E1 E2),
+
+and never uses a computed magnitude, so that T of a chain of products is the same for every
+association, and the bound holds for every order of summation and for sums distributed over
+products. What a flush to zero loses is absolute and therefore does depend on the association;
+`Chain` carries what a loss in any contiguous sub-product is multiplied by, so that the bound
+covers them all. The derivation, rule by rule, is docs/proven-bounds.md.
+
+All float64 work here is on non-negative numbers and rounded up by `_up`, so that the bound itself
+does not suffer from rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
+
+from loracle_reference.arithmetic.chain import Chain
+from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.floating_point import MachineModel
+
+__all__ = ["Rounding", "RoundingMatrix"]
+
+Array = npt.NDArray[np.float64]
+
+_SCALAR_ROUNDINGS = 4
+"""A float argument is rounded to the storage dtype once and multiplied once; a kernel may instead
+multiply two operands by its square root (as scaled_dot_product_attention does), which is twice
+that."""
+
+_SUM_ROUNDINGS = 2
+"""A sum distributed over a product of two sums is added up later: four addends, three additions,
+against the two that the undistributed form has."""
+
+
+def _up(array: Array, terms: int = 1) -> Array:
+    """At least the exact value of a non-negative expression of `terms` terms evaluated in
+    float64."""
+    return np.asarray(array * (1.0 + (terms + 8) * 2.0**-52), dtype=np.float64)
+
+
+def _log_growth(delta: float | Array) -> Any:
+    """-log(1 - delta), which bounds |log(1 + d)| for |d| <= delta; infinite from 1 on."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(delta) < 1, -np.log1p(-np.minimum(delta, 1.0)), np.inf)
+
+
+def _product(left: Array, right: Array) -> Array:
+    """left @ right rounded up, with 0 * inf = 0: an exact zero stays one, whatever it
+    multiplies."""
+    if np.isfinite(left).all() and np.isfinite(right).all():
+        return _up(left @ right, left.shape[1])
+    with np.errstate(invalid="ignore"):
+        terms = left[:, :, None] * right[None, :, :]
+    return _up(np.nan_to_num(terms, nan=0.0, posinf=np.inf).sum(axis=1), left.shape[1])
+
+
+def _times(left: Array, right: Array) -> Array:
+    """left * right rounded up, with 0 * inf = 0."""
+    with np.errstate(invalid="ignore"):
+        return _up(np.nan_to_num(left * right, nan=0.0, posinf=np.inf))
+
+
+class RoundingMatrix(Matrix):
+    """Natural scale and error bound of a kernel's version of one matrix; see the module
+    docstring."""
+
+    def __init__(
+        self,
+        truth: IntervalMatrix,
+        natural_scale: Array,
+        error: Array,
+        machine: MachineModel,
+        chain: Chain | None = None,
+    ) -> None:
+        self.truth = truth
+        self.natural_scale = natural_scale
+        self.error = error
+        self.machine = machine
+        self.chain = Chain.leaf(self.total) if chain is None else chain
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        rows, columns = self.natural_scale.shape
+        return rows, columns
+
+    @property
+    def total(self) -> Array:
+        """T = N + E, a bound of every computed version."""
+        return self.natural_scale + self.error
+
+    @property
+    def overflow_free(self) -> bool:
+        """Whether no legal evaluation can overflow: every contiguous sub-product of T on the way
+        here stays below a quarter of the largest number."""
+        return self.chain.peak < self.machine.storage.largest / 4
+
+    @property
+    def T(self) -> RoundingMatrix:
+        """The transpose."""
+        return RoundingMatrix(
+            self.truth.T,
+            self.natural_scale.T,
+            self.error.T,
+            self.machine,
+            self.chain.transposed,
+        )
+
+    def __matmul__(self, other: RoundingMatrix) -> RoundingMatrix:
+        truth = self.truth @ other.truth
+        natural = _product(self.natural_scale, other.natural_scale)
+        spread = _product(self.error, other.total) + _product(self.natural_scale, other.error)
+        error = self._summed(natural, spread, terms=self.shape[1])
+        inner = max(self.shape[1], self.chain.inner, other.chain.inner)
+        error = _up(error + self._lost(inner) * np.outer(self.chain.before, other.chain.after))
+        chain = self.chain.times(self.total, other.chain, other.total, natural + error)
+        return RoundingMatrix(truth, natural, error, self.machine, chain)
+
+    def __add__(self, other: RoundingMatrix) -> RoundingMatrix:
+        return self._sum(other, self.truth + other.truth)
+
+    def __sub__(self, other: RoundingMatrix) -> RoundingMatrix:
+        return self._sum(other, self.truth - other.truth)
+
+    def __mul__(self, other: RoundingMatrix) -> RoundingMatrix:
+        natural = _times(self.natural_scale, other.natural_scale)
+        spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
+        error = self._stored(natural, spread, roundings=1)
+        chain = Chain.leaf(
+            natural + error,
+            inner=max(self.chain.inner, other.chain.inner),
+            peak=max(self.chain.peak, other.chain.peak),
+        )
+        return RoundingMatrix(self.truth * other.truth, natural, error, self.machine, chain)
+
+    def scale(self, factor: Scalar) -> RoundingMatrix:
+        magnitude = float(abs(factor)) * (1 + 2.0**-52)
+        natural = _up(self.natural_scale * magnitude)
+        error = self._stored(natural, _up(self.error * magnitude), roundings=_SCALAR_ROUNDINGS)
+        chain = self.chain.scaled(magnitude)
+        return RoundingMatrix(self.truth.scale(factor), natural, error, self.machine, chain)
+
+    def row_sum(self) -> RoundingMatrix:
+        ones = np.ones((self.shape[1], 1))
+        natural, spread = _product(self.natural_scale, ones), _product(self.error, ones)
+        error = _up(self._summed(natural, spread, terms=self.shape[1]) + self._lost(self.shape[1]))
+        chain = Chain.leaf(natural + error, inner=self.chain.inner, peak=self.chain.peak)
+        return RoundingMatrix(self.truth.row_sum(), natural, error, self.machine, chain)
+
+    def row_dot(self, other: RoundingMatrix) -> RoundingMatrix:
+        """<self[j], other[j]>: the diagonal of the product self @ other.T, with its rule.
+
+        It may be associated into `other`: <f_j, c_j C3^T> is also <(f C3)_j, c_j>.
+        """
+        ones = np.ones((self.shape[1], 1))
+        natural = _product(_times(self.natural_scale, other.natural_scale), ones)
+        spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
+        error = self._summed(natural, _product(spread, ones), terms=self.shape[1])
+        inner = max(self.shape[1], self.chain.inner, other.chain.inner)
+        lost = self._lost(inner) * (self.chain.before * other.chain.before)[:, None]
+        error = _up(error + lost)
+        peak = max(self.chain.peak, other.chain.peak)
+        chain = Chain.leaf(natural + error, inner=inner, peak=peak)
+        return RoundingMatrix(self.truth.row_dot(other.truth), natural, error, self.machine, chain)
+
+    def exp(self) -> RoundingMatrix:
+        truth = self.truth.exp()
+        natural = Interval().enclosure(truth).magnitude
+        with np.errstate(over="ignore"):
+            argument = Interval().enclosure(self.truth).magnitude + self.error
+            growth = np.expm1(
+                self.error + self._exponential_growth(argument, parts=argument)
+            )
+        error = self._stored(natural, _times(natural, growth), roundings=1)
+        return RoundingMatrix(truth, natural, error, self.machine)
+
+    def scale_rows(self, column: RoundingMatrix) -> RoundingMatrix:
+        """diag(column) @ self, a chain like any other: column may be multiplied further left
+        first."""
+        natural = _times(self.natural_scale, column.natural_scale)
+        spread = _times(column.error, self.total) + _times(column.natural_scale, self.error)
+        error = self._stored(natural, spread, roundings=1)
+        diagonal = np.diagflat(column.total)
+        chain = replace(column.chain, after=np.ones(self.shape[0])).times(
+            diagonal, self.chain, self.total, natural + error
+        )
+        return RoundingMatrix(
+            self.truth.scale_rows(column.truth), natural, error, self.machine, chain
+        )
+
+    def divide_rows(self, column: RoundingMatrix) -> RoundingMatrix:
+        """|x^/c^ - x/c| <= E_x / |c^| + (|x| / |c|) E_c / |c^|, with the smallest |c| and |c^|."""
+        enclosure = Interval().enclosure(column.truth)
+        exact = np.maximum(np.abs(enclosure.mid) - enclosure.radius, 0.0) * (1 - 2.0**-50)
+        computed = np.maximum(exact - column.error, 0.0) * (1 - 2.0**-50)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            natural = np.nan_to_num(_up(self.natural_scale / exact), nan=np.inf, posinf=np.inf)
+            spread = self.error / computed + natural * (column.error / computed)
+            spread = np.nan_to_num(_up(spread), nan=np.inf, posinf=np.inf)
+        error = self._stored(natural, spread, roundings=4)
+        return RoundingMatrix(self.truth.divide_rows(column.truth), natural, error, self.machine)
+
+    def face_splitting(self, other: RoundingMatrix) -> RoundingMatrix:
+        (rows, left), right = self.shape, other.shape[1]
+
+        def split(first: Array, second: Array) -> Array:
+            return _times(first[:, :, None], second[:, None, :]).reshape(rows, left * right)
+
+        natural = split(self.natural_scale, other.natural_scale)
+        spread = split(self.error, other.total) + split(self.natural_scale, other.error)
+        error = self._stored(natural, spread, roundings=1)
+        return RoundingMatrix(self.truth.face_splitting(other.truth), natural, error, self.machine)
+
+    def softmax_rows(self) -> RoundingMatrix:
+        """Softmax however it is computed: in one or two passes, streaming with rescaling at every
+        key, or from a stored log-sum-exp, in base e or 2 (docs/proven-bounds.md, "Softmax").
+
+        With |s^_l - s_l| <= e_l the probabilities of the computed scores differ from f by at most
+        the factor R_l = exp(e_l) sum_m f_m exp(e_m); kappa is what computing them adds.
+        """
+        truth = self.truth.softmax_rows()
+        f = np.minimum(Interval().enclosure(truth).magnitude, 1.0)
+        keys = self.shape[1]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            scores = Interval().enclosure(self.truth).magnitude + self.error
+            largest = scores.max(axis=1, keepdims=True)
+            weights = _product(_times(f, np.exp(self.error)), np.ones((keys, 1)))
+            log_r = _up(self.error + np.maximum(np.log(weights), 0.0))
+            kappa = self._softmax_growth(largest, keys)
+            growth = np.nan_to_num(np.expm1(_up(log_r + kappa, 16)), nan=np.inf, posinf=np.inf)
+        lost = (2 * keys + 4) * self.machine.storage.smallest_normal * (1 + keys * f)
+        # The probabilities are formed, however their sum is: a new chain, no entry of which
+        # exceeds T.
+        error = _up(_times(f, growth) + lost)
+        chain = Chain.leaf(f + error, peak=self.chain.peak)
+        return RoundingMatrix(truth, f, error, self.machine, chain)
+
+    def _softmax_growth(self, largest: Array, keys: int) -> Array:
+        """kappa, a bound of |log(f^ / f)| for given computed scores of magnitude <= largest.
+
+        Quotient: one exponential in the numerator, one in the sum, a rescaling (an exponential, and
+        one multiplication each of numerator and sum) at every further key, the sum itself, and a
+        division that may be a product with a rounded reciprocal.
+        Log-sum-exp: the sum with its rescalings, its logarithm, added to the maximum and stored, and
+        the exponential of the difference. A kernel does one or the other.
+        """
+        unit = self.machine.stored_unit
+        one = _log_growth(unit)
+        weight = self._exponential_growth(2 * largest, parts=2 * largest)
+        total = weight + math.log1p(self._sum_growth(keys)) + (keys - 1) * (weight + one)
+        quotient = weight + total + (keys - 1) * one + 6 * one
+        log_sum = largest + math.log(keys) + total  # |log of the computed sum of exponentials|
+        stored = 4 * unit * (log_sum - largest) + 2 * unit * log_sum
+        final = self._exponential_growth(
+            largest + log_sum + stored, parts=largest + log_sum + stored
+        )
+        return np.asarray(np.maximum(quotient, total + stored + final))
+
+    def _exponential_growth(self, argument: Array, *, parts: Array) -> Array:
+        """Bound of |log(exp^(x^)/exp(x))| for |x| <= argument: the function's own error, 2u|x|, the
+        rounding of x, and that of the two numbers it is the difference of, whose magnitudes sum to
+        `parts` and which base 2 multiplies by log2(e)."""
+        return np.asarray(
+            _log_growth(self.machine.exp_error)
+            + _log_growth(2 * self.machine.exp_unit * argument)
+            + self.machine.stored_unit * (argument + parts)
+        )
+
+    def _sum_growth(self, terms: int) -> float:
+        """gamma of a sum of `terms` products: each product and partial sum rounded once, block by
+        block where the machine has blocks, and the result stored. Infinite where n u >= 1."""
+        if self.machine.accumulate >= self.machine.stored_unit:
+            exponent = terms * self.machine.stored_unit
+        else:
+            block = terms if self.machine.block is None else min(terms, self.machine.block)
+            stored = math.ceil(terms / block)
+            exponent = block * self.machine.accumulate + stored * self.machine.stored_unit
+        return exponent / (1 - exponent) * (1 + 2.0**-50) if exponent < 1 else math.inf
+
+    def _summed(self, natural: Array, spread: Array, *, terms: int) -> Array:
+        """E of a sum of `terms` products whose operands' errors contribute `spread`."""
+        growth = np.full_like(natural, self._sum_growth(terms))
+        return _up(spread + _times(growth, natural + spread))
+
+    def _lost(self, terms: int) -> float:
+        """What flushes to zero take from a sum of `terms` products: each product, each partial sum,
+        and the addition that a distributed sum makes later."""
+        return (
+            2 * (terms + 1) * self.machine.storage.smallest_normal * (1 + self._sum_growth(terms))
+        )
+
+    def _stored(self, natural: Array, spread: Array, *, roundings: int) -> Array:
+        """E of an entrywise operation after `roundings` roundings to storage, each of which may
+        flush."""
+        growth = (1 - self.machine.stored_unit) ** -roundings * (1 + 2.0**-50) - 1
+        lost = 2 * roundings * self.machine.storage.smallest_normal * (1 + growth)
+        return _up(spread + growth * (natural + spread) + lost, 4)
+
+    def _sum(self, other: RoundingMatrix, truth: IntervalMatrix) -> RoundingMatrix:
+        natural = _up(self.natural_scale + other.natural_scale)
+        error = self._stored(natural, _up(self.error + other.error), roundings=_SUM_ROUNDINGS)
+        chain = self.chain.plus(other.chain, natural + error)
+        return RoundingMatrix(truth, natural, error, self.machine, chain)
+
+
+class Rounding(Arithmetic[RoundingMatrix]):
+    """The rounding arithmetic of one machine model."""
+
+    name = "rounding"
+
+    def __init__(self, machine: MachineModel) -> None:
+        self.machine = machine
+        self._interval = Interval()
+
+    def matrix(self, entries: Entries) -> RoundingMatrix:
+        """Inputs, exact in the storage dtype: N = |x|, E = 0. Raises ValueError unless
+        two-dimensional and finite."""
+        values = np.asarray(entries, dtype=np.float64)
+        if values.ndim != 2 or not np.isfinite(values).all():
+            raise ValueError("the rounding arithmetic takes finite float64 matrices")
+        magnitude = np.abs(values)
+        return RoundingMatrix(
+            self._interval.matrix(values), magnitude, np.zeros_like(magnitude), self.machine
+        )

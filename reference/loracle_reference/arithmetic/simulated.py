@@ -1,0 +1,276 @@
+"""Legal evaluations: the formulas in a real low-precision format, in one of many legal orders.
+
+A kernel may sum in any order, keep partial sums in storage or in something wider, associate
+products and distribute sums as it likes, and compute the softmax in two passes, online or from a
+log-sum-exp. A `Strategy` fixes one such choice; `Simulated` evaluates the specification that way,
+every stored number rounded to the storage format. These are the honest kernels that a tolerance
+must let pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.floating_point import NUMPY_DTYPES
+
+__all__ = ["STRATEGIES", "Simulated", "SimulatedMatrix", "Strategy"]
+
+Array = npt.NDArray[Any]
+
+_WIDE: dict[str, Any] = {
+    "float64": np.float64,
+    "float32": np.float64,
+    "float16": np.float32,
+    "bfloat16": np.float32,
+}
+_BLOCK = 4
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One legal way to evaluate the formulas.
+
+    order: of the terms of a sum kept in storage; "wide" instead sums in the next wider format.
+    associate: "formula" takes products as the specification brackets them, "left" and "right"
+    chain them. distribute: x (w + s b a) as x w + s (x b) a, that is, unmerged weights.
+    """
+
+    name: str
+    order: Literal["sequential", "reversed", "blocked", "wide"]
+    associate: Literal["formula", "left", "right"]
+    distribute: bool
+    softmax: Literal["two-pass", "online", "log-sum-exp"]
+
+
+STRATEGIES: tuple[Strategy, ...] = (
+    Strategy("sequential", "sequential", "formula", False, "two-pass"),
+    Strategy("reversed-online", "reversed", "formula", False, "online"),
+    Strategy("sequential-unmerged", "sequential", "left", True, "log-sum-exp"),
+    Strategy("blocked-unmerged-right", "blocked", "right", True, "two-pass"),
+    Strategy("blocked-left", "blocked", "left", False, "online"),
+    Strategy("wide-merged", "wide", "formula", False, "two-pass"),
+    Strategy("wide-unmerged", "wide", "left", True, "log-sum-exp"),
+    Strategy("wide-right", "wide", "right", False, "online"),
+)
+"""The ensemble of the calibrated tolerance: every order, bracketing and softmax appears."""
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product of stored factors and scalars that is not formed yet."""
+
+    factors: tuple[Array, ...]
+    scalars: tuple[float, ...] = ()
+
+    @property
+    def T(self) -> _Product:
+        return _Product(tuple(factor.T for factor in reversed(self.factors)), self.scalars)
+
+    def times(self, other: _Product) -> _Product:
+        return _Product(self.factors + other.factors, self.scalars + other.scalars)
+
+
+class SimulatedMatrix(Matrix):
+    """A sum of products, formed (and rounded) when an entrywise operation or the result needs
+    it."""
+
+    def __init__(self, terms: tuple[_Product, ...], arithmetic: Simulated) -> None:
+        self._terms = terms
+        self.arithmetic = arithmetic
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        first = self._terms[0].factors
+        return int(first[0].shape[0]), int(first[-1].shape[1])
+
+    @property
+    def T(self) -> SimulatedMatrix:
+        """The transpose."""
+        return SimulatedMatrix(tuple(term.T for term in self._terms), self.arithmetic)
+
+    @property
+    def stored(self) -> Array:
+        """The matrix in the storage format."""
+        total = reduce(np.add, (self.arithmetic.form(term) for term in self._terms))
+        if len(self._terms) > 1 or self._terms[0].scalars or len(self._terms[0].factors) > 1:
+            self._terms = (_Product((total,)),)
+        return total
+
+    def __matmul__(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        if self.shape[1] != other.shape[0]:
+            raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
+        strategy = self.arithmetic.strategy
+        left = self._terms if strategy.distribute else self._undistributed()
+        right = other._terms if strategy.distribute else other._undistributed()
+        product = SimulatedMatrix(
+            tuple(one.times(two) for one in left for two in right), self.arithmetic
+        )
+        return product if strategy.associate != "formula" else self._new(product.stored)
+
+    def __add__(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        self._check_same_shape(other)
+        return self._distributed(other, 1.0) or self._new(self.stored + other.stored)
+
+    def __sub__(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        self._check_same_shape(other)
+        return self._distributed(other, -1.0) or self._new(self.stored - other.stored)
+
+    def __mul__(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        self._check_same_shape(other)
+        return self._new(self.stored * other.stored)
+
+    def scale(self, factor: Scalar) -> SimulatedMatrix:
+        if self.arithmetic.strategy.associate == "formula":
+            return self._new(self.stored * self.arithmetic.cast(float(factor)))
+        scaled = tuple(_Product(t.factors, (*t.scalars, float(factor))) for t in self._terms)
+        return SimulatedMatrix(scaled, self.arithmetic)
+
+    def row_sum(self) -> SimulatedMatrix:
+        ones = np.ones((self.shape[1], 1), dtype=self.arithmetic.storage)
+        return self._new(self.arithmetic.multiply(self.stored, ones))
+
+    def exp(self) -> SimulatedMatrix:
+        return self._new(self.arithmetic.function(np.exp, self.stored))
+
+    def scale_rows(self, column: SimulatedMatrix) -> SimulatedMatrix:
+        self._check_column(column)
+        return self._new(self.stored * column.stored)
+
+    def divide_rows(self, column: SimulatedMatrix) -> SimulatedMatrix:
+        self._check_column(column)
+        return self._new(self.stored / column.stored)
+
+    def face_splitting(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        if self.shape[0] != other.shape[0]:
+            raise ValueError(f"face splitting needs as many rows: {self.shape} and {other.shape}")
+        product = self.stored[:, :, None] * other.stored[:, None, :]
+        return self._new(product.reshape(self.shape[0], -1))
+
+    def softmax_rows(self) -> SimulatedMatrix:
+        """In two passes, online with rescaling at every key, or from a stored log-sum-exp."""
+        if self.arithmetic.strategy.softmax == "online":
+            return self._online_softmax()
+        exp, scores = self.arithmetic.function, self.stored
+        largest = scores.max(axis=1, keepdims=True)
+        weights = self._new(exp(np.exp, scores - largest))
+        total = weights.row_sum()
+        if self.arithmetic.strategy.softmax == "two-pass":
+            return weights.divide_rows(total)
+        log_sum_exp = largest + exp(np.log, total.stored)
+        return self._new(exp(np.exp, scores - log_sum_exp))
+
+    def _online_softmax(self) -> SimulatedMatrix:
+        """One key at a time; weights and their sum are rescaled whenever the maximum grows."""
+        exp, scores = self.arithmetic.function, self.stored
+        largest = scores[:, :1]
+        weights = np.zeros_like(scores)
+        weights[:, :1] = 1
+        total = weights[:, :1].copy()
+        for key in range(1, scores.shape[1]):
+            grown = np.maximum(largest, scores[:, key : key + 1])
+            rescale = exp(np.exp, largest - grown)
+            weight = exp(np.exp, scores[:, key : key + 1] - grown)
+            weights = weights * rescale
+            weights[:, key : key + 1] = weight
+            total = total * rescale + weight
+            largest = grown
+        return self._new(weights / total)
+
+    def _new(self, stored: Array) -> SimulatedMatrix:
+        return SimulatedMatrix((_Product((stored,)),), self.arithmetic)
+
+    def _undistributed(self) -> tuple[_Product, ...]:
+        return self._terms if len(self._terms) == 1 else (_Product((self.stored,)),)
+
+    def _distributed(self, other: SimulatedMatrix, sign: float) -> SimulatedMatrix | None:
+        if not self.arithmetic.strategy.distribute:
+            return None
+        signed = other._terms
+        if sign < 0:
+            signed = tuple(_Product((-t.factors[0], *t.factors[1:]), t.scalars) for t in signed)
+        return SimulatedMatrix(self._terms + signed, self.arithmetic)
+
+    def _check_same_shape(self, other: SimulatedMatrix) -> None:
+        if self.shape != other.shape:
+            raise ValueError(f"shapes differ: {self.shape} and {other.shape}")
+
+    def _check_column(self, column: SimulatedMatrix) -> None:
+        if column.shape != (self.shape[0], 1):
+            raise ValueError(
+                f"a column of shape ({self.shape[0]}, 1) is needed, not {column.shape}"
+            )
+
+
+class Simulated(Arithmetic[SimulatedMatrix]):
+    """The evaluation of one strategy in one storage format (a key of `FORMATS`)."""
+
+    name = "simulated"
+
+    def __init__(self, dtype: str, strategy: Strategy) -> None:
+        """Raises ValueError, naming what there is, on an unknown dtype."""
+        if dtype not in NUMPY_DTYPES:
+            raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(NUMPY_DTYPES)}")
+        self.storage = NUMPY_DTYPES[dtype]
+        self.wide = _WIDE[dtype]
+        self.strategy = strategy
+
+    def matrix(self, entries: Entries) -> SimulatedMatrix:
+        """Inputs rounded to storage. Raises ValueError unless two-dimensional."""
+        values = np.asarray(entries, dtype=np.float64)
+        if values.ndim != 2 or 0 in values.shape:
+            raise ValueError("a matrix needs at least one row and one column")
+        return SimulatedMatrix((_Product((values.astype(self.storage),)),), self)
+
+    def array(self, matrix: SimulatedMatrix) -> npt.NDArray[np.float64]:
+        """The entries, exactly, as float64."""
+        return np.asarray(matrix.stored, dtype=np.float64)
+
+    def cast(self, value: float) -> Any:
+        """A scalar rounded to storage."""
+        return np.asarray(value, dtype=np.float64).astype(self.storage)
+
+    def function(self, function: Callable[[Array], Array], argument: Array) -> Array:
+        """An elementary function, evaluated in the wider format and rounded to storage."""
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            value = np.asarray(function(argument.astype(self.wide)))
+            return value.astype(self.storage)
+
+    def form(self, product: _Product) -> Array:
+        """The product of the factors in the order of the strategy, then its scalars."""
+        if self.strategy.associate == "right":
+            formed = reduce(
+                lambda right, left: self.multiply(left, right), reversed(product.factors)
+            )
+        else:
+            formed = reduce(self.multiply, product.factors)
+        for scalar in product.scalars:
+            formed = formed * self.cast(scalar)
+        return formed
+
+    def multiply(self, left: Array, right: Array) -> Array:
+        """left @ right with the strategy's order of summation."""
+        terms = left.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.strategy.order == "wide":
+                return (left.astype(self.wide) @ right.astype(self.wide)).astype(self.storage)
+            order = list(range(terms))
+            if self.strategy.order == "reversed":
+                order.reverse()
+            length = _BLOCK if self.strategy.order == "blocked" else terms
+            blocks = [order[start : start + length] for start in range(0, terms, length)]
+            return reduce(np.add, (self._accumulate(left, right, block) for block in blocks))
+
+    @staticmethod
+    def _accumulate(left: Array, right: Array, terms: list[int]) -> Array:
+        total = left[:, terms[0], None] * right[None, terms[0]]
+        for k in terms[1:]:
+            total = total + left[:, k, None] * right[None, k]
+        return total

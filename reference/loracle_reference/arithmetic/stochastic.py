@@ -1,0 +1,144 @@
+"""Monte Carlo arithmetic: float64 samples with a random relative perturbation at every operation.
+
+Each matrix holds a stack of samples. One rounding multiplies by 1 + u xi with xi uniform on [-1, 1]
+(variance u^2 / 3). A sum of products takes its n products and n - 1 partial sums rounded to storage
+together, as one normal variable of the variance that their independent roundings have: with terms
+t_k and sum S it is u^2/3 (sum t_k^2 + (n/2) sum t_k^2 + (n/3) S^2), partial sums being a random
+walk of the terms beside a drift to S. (D. Parker, Monte Carlo Arithmetic, 1997; used here for
+typical errors only, never for a proof.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.floating_point import MachineModel
+
+__all__ = ["Stochastic", "StochasticMatrix"]
+
+Array = npt.NDArray[np.float64]
+
+
+class StochasticMatrix(Matrix):
+    """Samples of one matrix, an array of shape (samples, rows, columns)."""
+
+    def __init__(self, samples: Array, arithmetic: Stochastic) -> None:
+        self.samples = samples
+        self.arithmetic = arithmetic
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return int(self.samples.shape[1]), int(self.samples.shape[2])
+
+    @property
+    def T(self) -> StochasticMatrix:
+        """The transpose."""
+        return StochasticMatrix(self.samples.transpose(0, 2, 1), self.arithmetic)
+
+    def __matmul__(self, other: StochasticMatrix) -> StochasticMatrix:
+        if self.shape[1] != other.shape[0]:
+            raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
+        value = self.samples @ other.samples
+        squares = np.square(self.samples) @ np.square(other.samples)
+        return self._summed(value, squares, self.shape[1])
+
+    def __add__(self, other: StochasticMatrix) -> StochasticMatrix:
+        return self._rounded(self._same_shape(other).samples + other.samples)
+
+    def __sub__(self, other: StochasticMatrix) -> StochasticMatrix:
+        return self._rounded(self._same_shape(other).samples - other.samples)
+
+    def __mul__(self, other: StochasticMatrix) -> StochasticMatrix:
+        return self._rounded(self._same_shape(other).samples * other.samples)
+
+    def scale(self, factor: Scalar) -> StochasticMatrix:
+        return self._rounded(self.samples * float(factor))
+
+    def row_sum(self) -> StochasticMatrix:
+        value = self.samples.sum(axis=2, keepdims=True)
+        squares = np.square(self.samples).sum(axis=2, keepdims=True)
+        return self._summed(value, squares, self.shape[1])
+
+    def exp(self) -> StochasticMatrix:
+        with np.errstate(over="ignore"):
+            return self._exponential(self.samples)
+
+    def scale_rows(self, column: StochasticMatrix) -> StochasticMatrix:
+        return self._rounded(self.samples * self._column(column).samples)
+
+    def divide_rows(self, column: StochasticMatrix) -> StochasticMatrix:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._rounded(self.samples / self._column(column).samples)
+
+    def face_splitting(self, other: StochasticMatrix) -> StochasticMatrix:
+        if self.shape[0] != other.shape[0]:
+            raise ValueError(f"face splitting needs as many rows: {self.shape} and {other.shape}")
+        product = self.samples[:, :, :, None] * other.samples[:, :, None, :]
+        return self._rounded(product.reshape(*self.samples.shape[:2], -1))
+
+    def softmax_rows(self) -> StochasticMatrix:
+        """With the row maximum subtracted, as every kernel that survives large scores does."""
+        shifted = self._rounded(self.samples - self.samples.max(axis=2, keepdims=True))
+        exponentials = shifted._exponential(shifted.samples)
+        return exponentials.divide_rows(exponentials.row_sum())
+
+    def _column(self, column: StochasticMatrix) -> StochasticMatrix:
+        if column.shape != (self.shape[0], 1):
+            raise ValueError(
+                f"a column of shape ({self.shape[0]}, 1) is needed, not {column.shape}"
+            )
+        return column
+
+    def _same_shape(self, other: StochasticMatrix) -> StochasticMatrix:
+        if self.shape != other.shape:
+            raise ValueError(f"shapes differ: {self.shape} and {other.shape}")
+        return self
+
+    def _exponential(self, argument: Array) -> StochasticMatrix:
+        machine = self.arithmetic.machine
+        relative = machine.exp_error + 2 * machine.exp_unit * np.abs(argument)
+        value = np.exp(argument + relative * self.arithmetic.uniform(argument.shape))
+        return self._rounded(value)
+
+    def _rounded(self, value: Array) -> StochasticMatrix:
+        unit = self.arithmetic.machine.storage.unit_roundoff
+        noise = 1 + unit * self.arithmetic.uniform(value.shape)
+        return StochasticMatrix(value * noise, self.arithmetic)
+
+    def _summed(self, value: Array, squares: Array, terms: int) -> StochasticMatrix:
+        unit = self.arithmetic.machine.accumulate
+        variance = (1 + terms / 2) * squares + terms / 3 * np.square(value)
+        noise = self.arithmetic.normal(value.shape) * np.sqrt(variance / 3) * unit
+        return StochasticMatrix(value + noise, self.arithmetic)
+
+
+class Stochastic(Arithmetic[StochasticMatrix]):
+    """The stochastic arithmetic of one machine model, with its own seeded random stream."""
+
+    name = "stochastic"
+
+    def __init__(self, machine: MachineModel, *, samples: int = 32, seed: int = 0) -> None:
+        """Raises ValueError unless there is at least one sample."""
+        if samples < 1:
+            raise ValueError("at least one sample is needed")
+        self.machine = machine
+        self.samples = samples
+        self._generator = np.random.default_rng(seed)
+
+    def uniform(self, shape: tuple[int, ...]) -> Array:
+        """Uniform on [-1, 1]."""
+        return self._generator.random(shape) * 2 - 1
+
+    def normal(self, shape: tuple[int, ...]) -> Array:
+        """Standard normal."""
+        return self._generator.standard_normal(shape)
+
+    def matrix(self, entries: Entries) -> StochasticMatrix:
+        """Inputs, the same in every sample. Raises ValueError unless two-dimensional."""
+        values = np.asarray(entries, dtype=np.float64)
+        if values.ndim != 2 or 0 in values.shape:
+            raise ValueError("a matrix needs at least one row and one column")
+        return StochasticMatrix(np.broadcast_to(values, (self.samples, *values.shape)), self)
