@@ -43,7 +43,13 @@ class AtomicFile:
         return self
 
     def write(self, text: str) -> None:
-        """Writes the whole of `text`; once."""
+        """Writes the whole of `text`; once. Raises UsageError if the system refuses."""
+        try:
+            self._write(text)
+        except OSError as error:
+            raise UsageError(f"cannot write {self._shown}: {error.strerror}") from None
+
+    def _write(self, text: str) -> None:
         if self._temporary is None:
             self._path.write_text(text, encoding="utf-8")
             return

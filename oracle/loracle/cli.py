@@ -1,0 +1,188 @@
+"""The command `loracle`. Exit status: 0 pass, 1 fail or suspect, 2 bad usage, 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from loracle import __version__
+from loracle.errors import UsageError
+
+# Everything else is imported by the command that needs it: `loracle --help` answers at once.
+if TYPE_CHECKING:
+    from loracle.report import Report
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits. A bad argument is one line on stderr and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        status = _commands.main(args=arguments, prog_name="loracle", standalone_mode=False)
+    except (click.ClickException, UsageError) as error:
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = _INTERRUPTED
+    sys.exit(status)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def _commands() -> None:
+    """Proves fast-LoRA kernels right or wrong against rigorous ground truth."""
+
+
+@_commands.command()
+@click.argument("target")
+@click.option("--contract", help="What TARGET promises; inferred from its parameters if omitted.")
+@click.option(
+    "--dtype", default="float32", show_default=True, help="float64, float32, bfloat16, float16."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--machine", help="The arithmetic to judge it by; the widest one if omitted.")
+@click.option("--cases", type=int, metavar="N", help="Cases per regime.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="S")
+@click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
+@click.option(
+    "--case",
+    "only_cases",
+    multiple=True,
+    metavar="REGIME:INDEX",
+    help="Replay this case alone. Repeatable.",
+)
+@click.option(
+    "--epsilon", type=float, metavar="E", help="Promised error, absolute, in the max norm."
+)
+@click.option(
+    "--json", "json_path", metavar="FILE", help="Write the report there too; - is stdout."
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one call; the first one gets more.",
+)
+@click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
+def validate(
+    target: str,
+    contract: str | None,
+    dtype: str,
+    device: str,
+    machine: str | None,
+    cases: int | None,
+    seed: int,
+    regimes: tuple[str, ...],
+    only_cases: tuple[str, ...],
+    epsilon: float | None,
+    json_path: str | None,
+    timeout: float,
+    only_proven: bool,
+) -> int:
+    """Judge one kernel.
+
+    TARGET is package.module:name, path/to/file.py:name, or the name of an adapter (see `loracle
+    adapters`).
+
+    Exits 0 if it passes, 1 if it fails or is suspect, 2 if the usage is bad.
+    """
+    from loracle import validation
+    from loracle.atomic_file import AtomicFile
+    from loracle.progress import ProgressDisplay
+    from loracle.terminal import make_console, show
+
+    with ExitStack() as stack:
+        # Claimed first: nobody wants to learn after the run that its result cannot be kept.
+        file = None if json_path in (None, "-") else stack.enter_context(AtomicFile(json_path))
+        with ProgressDisplay(make_console(stderr=True)) as display:
+            report = validation.validate(
+                target,
+                contract=contract,
+                dtype=dtype,
+                device=device,
+                cases=cases,
+                seed=seed,
+                regimes=regimes or None,
+                epsilon=epsilon,
+                machine=machine,
+                timeout=timeout,
+                only_cases=only_cases or None,
+                on_progress=display.update,
+            )
+        if file is not None:
+            file.write(_as_json(report))
+    if json_path == "-":
+        click.echo(_as_json(report), nl=False)
+    show(report, make_console(stderr=json_path == "-"))
+    return _status(report, only_proven=only_proven)
+
+
+@_commands.command()
+def adapters() -> None:
+    """List the third-party kernels that can be judged by name."""
+    from loracle.listings import adapter_table
+    from loracle.terminal import make_console
+
+    make_console().print(adapter_table())
+
+
+@_commands.command()
+def contracts() -> None:
+    """List the contracts: arguments, shapes, outputs."""
+    from loracle.listings import contract_text
+    from loracle.terminal import make_console
+
+    make_console().print(contract_text())
+
+
+@_commands.command()
+def regimes() -> None:
+    """List the regimes, and what each of them reveals."""
+    from loracle.listings import regime_table
+    from loracle.terminal import make_console
+
+    make_console().print(regime_table())
+
+
+@_commands.command()
+def demo() -> int:
+    """Judge peft, loralib and torch, then two kernels that are wrong."""
+    from loracle.demo import run_demo
+    from loracle.terminal import make_console
+
+    return run_demo(make_console())
+
+
+def _one_line(error: click.ClickException | UsageError) -> str:
+    if isinstance(error, UsageError):
+        return " ".join(str(error).split())
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message.rstrip('.')} (see {error.ctx.command_path} --help)"
+    return message
+
+
+def _as_json(report: Report) -> str:
+    import json
+
+    return json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def _status(report: Report, *, only_proven: bool) -> int:
+    if report.verdict == "fail":
+        return 1
+    if report.reason == "interrupted":
+        return _INTERRUPTED
+    return int(report.verdict == "suspect" and not only_proven)

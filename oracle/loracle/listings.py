@@ -1,0 +1,81 @@
+"""What there is to choose from, as text: adapters, contracts, regimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loracle.adapters import ADAPTERS, Adapter, installed_version
+from loracle.contracts import CONTRACTS, Contract
+from loracle.generation import REGIMES
+
+__all__ = ["adapter_table", "contract_text", "regime_table"]
+
+
+def adapter_table() -> Table:
+    """One row per adapter: name, installed versions, contracts, how to install what it needs."""
+    table = _table("adapter", "found", "contracts", "install")
+    for adapter in ADAPTERS.values():
+        contracts = "\n".join(adapter.contracts)
+        table.add_row(Text(adapter.name, style="bold"), _found(adapter), contracts, adapter.install)
+    return table
+
+
+def contract_text() -> Group:
+    """Every contract: what a kernel receives, with shapes, and what it returns."""
+    parts: list[Text | Padding] = []
+    for contract in CONTRACTS.values():
+        parts.append(Text(contract.name, style="bold"))
+        parts.append(Padding(_signature(contract), (0, 0, 1, 2)))
+    return Group(*parts)
+
+
+def regime_table() -> Table:
+    """One row per regime: name, contracts, which bugs need it to be seen."""
+    table = _table("regime", "contracts", "reveals")
+    for regime in REGIMES.values():
+        contracts = "\n".join(name for name in CONTRACTS if name in regime.makers)
+        table.add_row(Text(regime.name, style="bold"), contracts, regime.reveals)
+    return table
+
+
+def _table(*headers: str) -> Table:
+    table = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.padding = (0, 2, 0, 0)
+    return table
+
+
+def _found(adapter: Adapter) -> Text:
+    lines = Text()
+    for package in adapter.packages:
+        # Every adapter needs torch; it is worth a line only where it is the thing judged.
+        if package == "torch" and len(adapter.packages) > 1:
+            continue
+        version = installed_version(package)
+        lines.append(
+            f"{package} {version}" if version else f"{package} missing", "" if version else "red"
+        )
+    return lines
+
+
+def _signature(contract: Contract) -> Table:
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    rows.add_column(style="dim")
+    rows.add_column()
+    rows.add_row("takes", _shapes(contract.tensors))
+    if contract.scalars:
+        rows.add_row("floats", ", ".join(contract.scalars))
+    rows.add_row("returns", _shapes(contract.outputs))
+    return rows
+
+
+def _shapes(named: Mapping[str, tuple[str, ...]]) -> Text:
+    by_shape: dict[tuple[str, ...], list[str]] = {}
+    for name, shape in named.items():
+        by_shape.setdefault(shape, []).append(name)
+    return Text("\n".join(f"{', '.join(n)} ({', '.join(s)})" for s, n in by_shape.items()))

@@ -1,0 +1,60 @@
+"""What is seen while a validation works: a bar on a terminal, and findings as soon as known."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from loracle.report import Finding, Verdict
+from loracle.terminal import STYLES, headline
+
+__all__ = ["ProgressDisplay"]
+
+
+class ProgressDisplay:
+    """A context manager whose `update` is the `on_progress` of `loracle.validate`.
+
+    On a terminal it draws a bar, which is gone at the end; elsewhere it prints nothing but the
+    first finding of each output and verdict. It starts no thread: a kernel's process may be forked
+    from this one, and a thread that holds a lock at that moment would hold it for ever.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: set[tuple[str, str | None]] = set()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            auto_refresh=False,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def update(
+        self, done: int, total: int, regime: str, worst: Verdict, latest: Finding | None
+    ) -> None:
+        """`done` of `total` cases are judged, the last one of `regime`; `worst` verdict so far."""
+        description = f"[{STYLES[worst]}]{worst:<7}[/] {regime:<15}"
+        self._bar.update(self._task, completed=done, total=total, description=description)
+        if latest is not None and (latest.verdict, latest.output) not in self._told:
+            self._told.add((latest.verdict, latest.output))
+            self._console.print(headline(latest))
+        self._bar.refresh()
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()

@@ -1,0 +1,254 @@
+"""A report as text: fit for a terminal of 80 columns and for the log of a CI job."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loracle.report import Finding, RegimeSummary, Report
+
+__all__ = ["STYLES", "headline", "make_console", "number", "show"]
+
+STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
+
+_STRUCTURAL = {
+    "crash",
+    "missing-output",
+    "mutates-input",
+    "nondeterministic",
+    "non-finite",
+    "timeout",
+    "wrong-dtype",
+    "wrong-shape",
+}
+_MINIMUM_WIDTH = 72
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that takes text literally, with colours only on a terminal without NO_COLOR."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if console.width < _MINIMUM_WIDTH:
+        console.width = _MINIMUM_WIDTH
+    return console
+
+
+def show(report: Report, console: Console) -> None:
+    """Prints the whole report: header, regimes, findings worst first, what was skipped, verdict."""
+    _show_header(report, console)
+    if report.regimes:
+        console.print(_regime_table(report.regimes))
+    for finding in report.findings:
+        console.print()
+        _show_finding(finding, report.epsilon, console)
+    _show_remarks(report, console)
+    console.print()
+    console.print(_verdict_line(report))
+
+
+def headline(finding: Finding) -> Text:
+    """One line for a finding: verdict, output, case, the size of the error."""
+    line = Text.assemble(
+        (finding.verdict.upper(), STYLES[finding.verdict]), "  ", (_subject(finding), "bold"), "  "
+    )
+    if finding.error is None:
+        line.append(_names(finding))
+        return line
+    line.append(f"error {number(finding.error)}")
+    if finding.bound is not None:
+        line.append(f", bound {number(finding.bound)}")
+    return line
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number in `digits` significant digits, as short as can be: 0.31, 2.4e-7, inf."""
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}g}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    return f"{float(text):.0f}" if 0 <= int(exponent) < 6 else f"{mantissa}e{int(exponent)}"
+
+
+def _show_header(report: Report, console: Console) -> None:
+    console.print(Text.assemble((report.kernel, "bold"), f" against {report.contract}"))
+    machine = report.machine if "machine" in report.machine else f"{report.machine} machine"
+    facts = [report.dtype, report.device, machine, f"seed {report.seed}"]
+    if report.epsilon is not None:
+        facts.append(f"declared epsilon {number(report.epsilon)}")
+    console.print(Text(", ".join(facts)))
+    versions = [f"{name} {version}" for name, version in _versions(report.environment).items()]
+    if versions:
+        console.print(Text(", ".join(versions), style="dim"))
+    console.print()
+
+
+def _versions(environment: dict[str, object]) -> dict[str, object]:
+    packages = environment.get("versions")
+    found: dict[str, object] = {
+        name: environment[name] for name in ("loracle", "torch", "python") if name in environment
+    }
+    return found | (packages if isinstance(packages, dict) else {})
+
+
+def _regime_table(regimes: dict[str, RegimeSummary]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("\nregime")
+    for header in ("\ncases", "\npass", "\nsuspect", "\nfail", "no\nevidence"):
+        table.add_column(header, justify="right")
+    for header in ("error /\nbound", "error /\ntolerance"):
+        table.add_column(header, justify="right")
+    for name, regime in regimes.items():
+        table.add_row(
+            name,
+            str(regime.cases),
+            _count(regime.passed, ""),
+            _count(regime.suspect, STYLES["suspect"]),
+            _count(regime.fail, STYLES["fail"]),
+            _count(regime.no_evidence, "dim"),
+            _ratio(regime.worst_error_to_bound, STYLES["fail"]),
+            _ratio(regime.worst_error_to_tolerance, STYLES["suspect"]),
+        )
+    return table
+
+
+def _count(count: int, style: str) -> Text:
+    return Text(str(count), style=style) if count else Text("·", style="dim")
+
+
+def _ratio(ratio: float | None, style_above_one: str) -> Text:
+    return Text(number(ratio), style=style_above_one if ratio is not None and ratio > 1 else "")
+
+
+def _show_finding(finding: Finding, epsilon: float | None, console: Console) -> None:
+    title = Text.assemble(
+        (finding.verdict.upper(), STYLES[finding.verdict]),
+        "  ",
+        (_subject(finding), "bold"),
+        f"  in {finding.count} of {finding.cases_total} cases",
+    )
+    console.print(title)
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    rows.add_column(style="dim")
+    rows.add_column(overflow="fold")
+    for diagnosis in finding.diagnosis:
+        rows.add_row(
+            "diagnosis",
+            Text.assemble((diagnosis.hypothesis, "bold"), f": {diagnosis.explanation}"),
+        )
+    if not finding.diagnosis:
+        rows.add_row("diagnosis", "none of the known mistakes explains it")
+    if finding.reason:
+        rows.add_row("reason", Text(finding.reason))
+    if finding.case:
+        rows.add_row("worst case", Text(finding.case))
+    if finding.element is not None:
+        rows.add_row("element", _element(finding))
+    if finding.error is not None:
+        rows.add_row("error", _error(finding, finding.error, epsilon))
+    console.print(Padding(rows, (0, 0, 0, 2)))
+    if finding.replay:
+        # A command that is to be copied must not be broken into lines.
+        console.print(Text.assemble(("  replay      ", "dim"), finding.replay), soft_wrap=True)
+
+
+def _subject(finding: Finding) -> str:
+    return finding.output or "the call"
+
+
+def _names(finding: Finding) -> str:
+    return ", ".join(diagnosis.hypothesis for diagnosis in finding.diagnosis)
+
+
+def _element(finding: Finding) -> Text:
+    index = ", ".join(str(i) for i in finding.element or ())
+    digits = _telling_digits(finding)
+    return Text(
+        f"[{index}]: computed {number(finding.computed, digits)}"
+        f", true value {number(finding.truth, digits)}"
+    )
+
+
+def _telling_digits(finding: Finding) -> int:
+    """Enough digits for the computed and the true value to look different."""
+    error, truth = finding.error, finding.truth
+    if not error or not truth or not math.isfinite(error) or not math.isfinite(truth):
+        return 6
+    return min(17, max(6, 3 + math.ceil(math.log10(abs(truth)) - math.log10(error))))
+
+
+def _error(finding: Finding, error: float, epsilon: float | None) -> Text:
+    limits = [("proven bound", finding.bound), ("calibrated tolerance", finding.tolerance)]
+    if epsilon is not None:
+        limits = [("declared epsilon", epsilon)]
+    lines = [number(error, 3)]
+    for name, limit in limits:
+        if limit is None:
+            continue
+        if 0 < limit < math.inf and math.isfinite(error):
+            lines.append(f"{number(error / limit)} times the {name}, {number(limit)}")
+        else:
+            lines.append(f"{name} {number(limit)}")
+    return Text("\n".join(lines))
+
+
+def _show_remarks(report: Report, console: Console) -> None:
+    remarks = [(f"skipped: {s['what']}", s["reason"]) for s in report.skipped]
+    remarks += [("note", note) for note in report.notes]
+    if remarks:
+        console.print()
+    for what, why in remarks:
+        console.print(Text.assemble((what, "dim"), f": {why}"))
+
+
+def _verdict_line(report: Report) -> Text:
+    line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ", _meaning(report))
+    facts = []
+    if report.evidence:
+        facts.append(f"at least {min(report.evidence.values())} cases are evidence for each output")
+    if report.false_alarm_probability is not None:
+        facts.append(f"false alarms at most {number(report.false_alarm_probability)}")
+    if report.seconds:
+        facts.append(f"{report.seconds:.1f} s")
+    if facts:
+        line.append(f"\n{', '.join(facts)}", style="dim")
+    return line
+
+
+def _meaning(report: Report) -> str:
+    what = f"{report.contract} in {report.dtype}"
+    if report.verdict == "fail":
+        return _meaning_of_fail(report, what)
+    if report.reason == "insufficient-evidence":
+        return (
+            "nothing wrong was found, but too few cases are evidence for that; "
+            "judge more (--cases) or other regimes (--regime)."
+        )
+    if report.reason == "interrupted":
+        return "interrupted; what was judged until then is above."
+    if report.verdict == "suspect":
+        return (
+            "no error exceeds the proven bound, but some are larger than rounding makes them in "
+            f"legal evaluations of {what}."
+        )
+    if report.epsilon is not None:
+        return f"no error exceeds the declared epsilon, {number(report.epsilon)}."
+    return f"every error is one that a legal evaluation of {what} makes."
+
+
+def _meaning_of_fail(report: Report, what: str) -> str:
+    fails = [f for f in report.findings if f.verdict == "fail"]
+    if (
+        fails
+        and all(d.hypothesis in _STRUCTURAL for f in fails for d in f.diagnosis[:1])
+        and all(f.error is None for f in fails)
+    ):
+        return f"the kernel breaks the contract {report.contract}."
+    if report.epsilon is not None:
+        return f"an error exceeds the declared epsilon, {number(report.epsilon)}."
+    return f"proven wrong; no implementation of {what} on this machine makes such an error."

@@ -1,0 +1,285 @@
+"""The command line, with a validation made up here: options, exit status, files, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import loracle
+from loracle.cli import main
+from loracle.errors import UsageError
+from loracle.report import Report
+
+MakeReport = Callable[..., Report]
+ROOTS = [Path(__file__).parents[2] / root for root in ("reference", "oracle")]
+
+
+class FakeValidation:
+    """Stands in for `loracle.validation`: remembers what it was asked, answers what it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: dict[str, Any] = {}
+        self.answer: Report | BaseException = UsageError("no answer was set")
+        module = ModuleType("loracle.validation")
+        module.validate = self.validate  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "loracle.validation", module)
+        monkeypatch.setattr(loracle, "validation", module, raising=False)
+
+    def validate(self, kernel: str, *, on_progress: Callable[..., None], **options: Any) -> Report:
+        self.asked = {"kernel": kernel, **options}
+        on_progress(1, 2, "designed", "pass", None)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def validation(monkeypatch: pytest.MonkeyPatch) -> FakeValidation:
+    return FakeValidation(monkeypatch)
+
+
+def run(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    return exit_.value.code
+
+
+def test_every_option_reaches_validate(
+    validation: FakeValidation, make_passing: MakeReport
+) -> None:
+    validation.answer = make_passing()
+    options = "--contract aloragc --dtype float64 --device cuda --machine tf32 --cases 3 --seed 7"
+    options += " --regime tiny --regime ragged --case tiny:1 --epsilon 0.5 --timeout 9"
+    assert run("validate", "m:f", *options.split()) == 0
+    assert validation.asked == {
+        "kernel": "m:f",
+        "contract": "aloragc",
+        "dtype": "float64",
+        "device": "cuda",
+        "machine": "tf32",
+        "cases": 3,
+        "seed": 7,
+        "regimes": ("tiny", "ragged"),
+        "only_cases": ("tiny:1",),
+        "epsilon": 0.5,
+        "timeout": 9.0,
+    }
+
+
+def test_the_defaults_are_those_of_validate(
+    validation: FakeValidation, make_passing: MakeReport
+) -> None:
+    validation.answer = make_passing()
+    run("validate", "peft")
+    assert validation.asked == {
+        "kernel": "peft",
+        "contract": None,
+        "dtype": "float32",
+        "device": "cpu",
+        "machine": None,
+        "cases": None,
+        "seed": 0,
+        "regimes": None,
+        "only_cases": None,
+        "epsilon": None,
+        "timeout": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "options", "status"),
+    [
+        ("pass", "", (), 0),
+        ("suspect", "", (), 1),
+        ("fail", "", (), 1),
+        ("suspect", "", ("--only-proven",), 0),
+        ("fail", "", ("--only-proven",), 1),
+        ("suspect", "interrupted", ("--only-proven",), 130),
+        ("fail", "interrupted", (), 1),
+    ],
+)
+def test_exit_status(
+    validation: FakeValidation,
+    make_passing: MakeReport,
+    verdict: str,
+    reason: str,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    validation.answer = make_passing(verdict=verdict, reason=reason)
+    assert run("validate", "m:f", *options) == status
+
+
+def test_a_usage_error_is_one_line_and_status_2(
+    validation: FakeValidation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validation.answer = UsageError("unknown regime 'x';\nknown: tiny")
+    assert run("validate", "m:f") == 2
+    assert capsys.readouterr() == ("", "Error: unknown regime 'x'; known: tiny\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("nonsense",), ("validate",), ("validate", "m:f", "--cases", "many"), ("demo", "--x")],
+)
+def test_what_click_refuses_is_one_line_too(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+
+
+def test_json_is_written_whole(
+    validation: FakeValidation, make_failing: MakeReport, tmp_path: Path
+) -> None:
+    validation.answer = make_failing()
+    file = tmp_path / "out.json"
+    file.write_text("old")
+    assert run("validate", "m:f", "--json", str(file)) == 1
+    assert json.loads(file.read_text()) == make_failing().to_dict()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert file.stat().st_mode & 0o444 == 0o444 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_json_to_stdout_leaves_the_report_to_stderr(
+    validation: FakeValidation, make_passing: MakeReport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validation.answer = make_passing()
+    assert run("validate", "m:f", "--json", "-") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == make_passing().to_dict()
+    assert "PASS" in err
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [("missing/out.json", "there is no directory"), (".", "it is a directory")],
+)
+def test_a_json_file_that_cannot_be_is_refused_before_the_run(
+    validation: FakeValidation,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    complaint: str,
+) -> None:
+    assert run("validate", "m:f", "--json", str(tmp_path / place)) == 2
+    assert validation.asked == {}
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_one_may_not_write_to_is_refused_before_the_run(
+    validation: FakeValidation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The superuser may write everywhere, so the refusal comes from here and not from permissions.
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("loracle.atomic_file.tempfile.mkstemp", refuse)
+    assert run("validate", "m:f", "--json", "out.json") == 2
+    assert validation.asked == {}
+    assert "cannot write out.json: Permission denied" in capsys.readouterr().err
+
+
+def test_an_old_file_survives_a_run_that_ends_badly(
+    validation: FakeValidation, tmp_path: Path
+) -> None:
+    file = tmp_path / "out.json"
+    file.write_text("old")
+    assert run("validate", "m:f", "--json", str(file)) == 2
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_json_follows_a_link_and_writes_into_a_device(
+    validation: FakeValidation, make_passing: MakeReport, tmp_path: Path
+) -> None:
+    validation.answer = make_passing()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "real.json")
+    assert run("validate", "m:f", "--json", str(link)) == 0
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["verdict"] == "pass"
+    assert run("validate", "m:f", "--json", os.devnull) == 0
+
+
+def test_an_interruption_outside_the_validation_ends_quietly(
+    validation: FakeValidation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validation.answer = KeyboardInterrupt()
+    assert run("validate", "m:f") == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_adapters_are_listed_with_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("adapters")
+    text = capsys.readouterr().out
+    for word in ("peft", "loralib", "torch-sdpa-flash", "autograd", "lora-attention", "pip"):
+        assert word in text
+
+
+def test_a_missing_package_is_called_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loracle.listings.installed_version", lambda name: None)
+    run("adapters")
+    assert "loralib missing" in capsys.readouterr().out
+
+
+def test_contracts_and_regimes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    run("contracts")
+    text = capsys.readouterr().out
+    assert "lora_a (r, in)" in text
+    assert "grad_b_q" in text
+    run("regimes")
+    assert "designed" in capsys.readouterr().out
+
+
+def in_a_fresh_process(code: str) -> str:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["loracle", "loracle.cli", "loracle.terminal", "loracle.progress", "loracle.listings"],
+)
+def test_the_parent_process_never_imports_torch(module: str) -> None:
+    code = f"import sys, {module}; print({{'torch', 'hypothesis'}} & set(sys.modules))"
+    assert in_a_fresh_process(code) == "set()"
+
+
+def test_help_is_quick() -> None:
+    code = "import sys, time; t = time.perf_counter(); import loracle.cli; e = time.perf_counter();"
+    code += "print(e - t, bool({'numpy', 'rich', 'sympy'} & set(sys.modules)))"
+    seconds, heavy = in_a_fresh_process(code).split()
+    assert heavy == "False"
+    assert float(seconds) < 0.3
+
+
+def test_the_public_names_are_there() -> None:
+    assert all(getattr(loracle, name) is not None for name in loracle.__all__)
+    assert set(loracle.__all__) <= set(dir(loracle))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = loracle.nonsense

@@ -1,0 +1,45 @@
+"""The report as data: what `--json` writes is strict JSON and complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from loracle.report import RegimeSummary, Report
+
+REQUIRED = {
+    "schema",
+    "verdict",
+    "kernel",
+    "contract",
+    "dtype",
+    "device",
+    "machine",
+    "seed",
+    "cases",
+    "regimes",
+    "skipped",
+    "findings",
+    "environment",
+}
+
+
+def test_the_dictionary_is_strict_json(make_failing: Callable[..., Report]) -> None:
+    regimes = {"tiny": RegimeSummary(1, 0, 0, 1, 0, float("inf"), float("nan"))}
+    report = make_failing(regimes=regimes)
+    data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert data["regimes"]["tiny"]["worst_error_to_bound"] == "inf"
+    assert data["regimes"]["tiny"]["worst_error_to_tolerance"] == "nan"
+
+
+def test_nothing_required_is_missing(make_failing: Callable[..., Report]) -> None:
+    data = make_failing().to_dict()
+    assert set(data) >= REQUIRED
+    numeric, structural, _ = data["findings"]
+    assert numeric["diagnosis"] == [
+        {"hypothesis": "missing-scaling", "explanation": "every element is G / s with s = 1.5"}
+    ]
+    assert (numeric["count"], numeric["cases_total"], numeric["element"]) == (7, 8, [3, 1])
+    assert structural["output"] is None
+    assert structural["error"] is None
+    assert structural["bound"] is None

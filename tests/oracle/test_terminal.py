@@ -1,0 +1,171 @@
+"""The report as text: complete, narrow enough, without colours in a file, and literal."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from loracle.progress import ProgressDisplay
+from loracle.report import Diagnosis, RegimeSummary, Report
+from loracle.terminal import headline, make_console, number, show
+
+MakeReport = Callable[..., Report]
+
+
+def shown(report: Report, *, terminal: bool = False) -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file, width=80, force_terminal=terminal, highlight=False, markup=False, emoji=False
+    )
+    show(report, console)
+    return file.getvalue()
+
+
+def test_a_pass_says_what_was_judged_and_how(make_passing: MakeReport) -> None:
+    text = shown(make_passing())
+    for part in ("peft against lora-linear", "bfloat16, cpu, widest machine, seed 0"):
+        assert part in text
+    assert "torch 2.13.0" in text
+    row = next(line for line in text.splitlines() if line.startswith("super-threshold"))
+    assert row.split() == ["super-threshold", "4", "12", "·", "·", "4", "2.4e-7", "-"]
+    assert "\nPASS: " in text
+    assert "at least 8 cases are evidence for each output" in text
+
+
+def test_a_finding_shows_everything_that_is_needed_to_act(make_failing: MakeReport) -> None:
+    report = make_failing()
+    text = shown(report)
+    for part in (
+        "FAIL  grad_lora_b  in 7 of 8 cases",
+        "missing-scaling: every element is G / s with s = 1.5",
+        "designed:3 (batch=1 length=3 in=4 out=4 r=2)",
+        "[3, 1]: computed 1.23438, true value 1.85156",
+        "20000 times the proven bound, 3.1e-5",
+        "510000 times the calibrated tolerance, 1.2e-6",
+        "crash: RuntimeError: [bad] shapes at my_kernels.py:12",
+        "none of the known mistakes explains it",
+        "biased upwards in 8 of 8 cases",
+        "skipped: regime saturated: declared unsupported",
+        "note: extra output 'cache' ignored",
+        "FAIL: proven wrong",
+    ):
+        assert part in text
+    assert text.index("FAIL  grad_lora_b") < text.index("SUSPECT  grad_x")
+
+
+def test_the_replay_command_can_be_copied(make_failing: MakeReport) -> None:
+    report = make_failing()
+    assert report.findings[0].replay in shown(report)
+
+
+def test_all_but_the_replay_command_fits_80_columns(make_failing: MakeReport) -> None:
+    regimes = {"super-threshold": RegimeSummary(1000, 99999, 99999, 99999, 99999, 1.2e-17, 1e-17)}
+    for line in shown(make_failing(regimes=regimes)).splitlines():
+        assert len(line) <= 80 or line.lstrip().startswith("replay")
+
+
+def test_numbers_are_told_apart_where_the_error_is_small(make_failing: MakeReport) -> None:
+    suspect = make_failing().findings[2]
+    text = shown(make_failing(findings=[suspect]))
+    assert "computed 1.0000001, true value 1" in text
+
+
+def test_a_file_gets_no_escapes_and_a_terminal_gets_colours(make_failing: MakeReport) -> None:
+    assert "\x1b" not in shown(make_failing())
+    assert "\x1b" in shown(make_failing(), terminal=True)
+
+
+def test_no_color_is_respected(
+    make_failing: MakeReport, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show(make_failing(), make_console())
+    assert "\x1b[31m" not in capsys.readouterr().out
+
+
+def test_markup_in_a_name_is_printed_literally(make_passing: MakeReport) -> None:
+    assert "kernels.py:[red]f[/red] :smile:" in shown(
+        make_passing(kernel="kernels.py:[red]f[/red] :smile:")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "meaning"),
+    [
+        ({"verdict": "suspect", "reason": "insufficient-evidence"}, "too few cases are evidence"),
+        ({"verdict": "suspect", "reason": "interrupted"}, "interrupted"),
+        ({"verdict": "suspect"}, "larger than rounding makes them"),
+        ({"epsilon": 1e-3}, "declared epsilon, 0.001"),
+    ],
+)
+def test_the_last_words_say_what_the_verdict_means(
+    make_passing: MakeReport, changes: dict[str, object], meaning: str
+) -> None:
+    assert meaning in " ".join(shown(make_passing(**changes)).split())
+
+
+def test_a_broken_contract_is_not_called_an_error_too_large(make_failing: MakeReport) -> None:
+    crash = make_failing().findings[1]
+    text = shown(make_failing(findings=[crash]))
+    assert "FAIL: the kernel breaks the contract lora-linear." in text
+    assert "no implementation" not in text
+
+
+def test_epsilon_takes_the_place_of_bound_and_tolerance(make_failing: MakeReport) -> None:
+    text = shown(make_failing(epsilon=0.1))
+    assert "6.2 times the declared epsilon, 0.1" in text
+    assert "proven bound" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (0.0131, "0.013"),
+        (19909.0, "20000"),
+        (5e9, "5e9"),
+        (2.4e-7, "2.4e-7"),
+        (-3.0, "-3"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_short(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_headline(make_failing: MakeReport) -> None:
+    numeric, structural, _ = make_failing().findings
+    assert headline(numeric).plain == "FAIL  grad_lora_b  error 0.62, bound 3.1e-5"
+    assert headline(structural).plain == "FAIL  the call  crash"
+
+
+def test_progress_tells_each_finding_once_and_starts_no_thread(make_failing: MakeReport) -> None:
+    finding = make_failing().findings[0]
+    worse = replace(finding, diagnosis=(Diagnosis("wrong-sign", ""),), error=2.0)
+    file = io.StringIO()
+    before = threading.active_count()
+    with ProgressDisplay(Console(file=file, width=80, force_terminal=True)) as display:
+        display.update(0, 8, "designed", "pass", None)
+        display.update(1, 8, "designed", "fail", finding)
+        display.update(2, 8, "tiny", "fail", worse)
+        assert threading.active_count() == before
+    text = file.getvalue()
+    assert text.count("grad_lora_b") == 1
+    assert "2/8" in text
+
+
+def test_progress_draws_no_bar_in_a_file(make_failing: MakeReport) -> None:
+    file = io.StringIO()
+    with ProgressDisplay(Console(file=file, width=80)) as display:
+        display.update(1, 8, "designed", "pass", None)
+        assert file.getvalue() == ""
+        display.update(2, 8, "designed", "fail", make_failing().findings[0])
+    assert file.getvalue() == "FAIL  grad_lora_b  error 0.62, bound 3.1e-5\n"
