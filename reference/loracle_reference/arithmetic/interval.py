@@ -109,7 +109,7 @@ class IntervalMatrix(Matrix):
         return self._sum(other, np.subtract)
 
     def _sum(self, other: IntervalMatrix, operation: np.ufunc) -> IntervalMatrix:
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 total = operation(self.mid[rows], other.mid[rows], out=mid[rows])
@@ -124,7 +124,7 @@ class IntervalMatrix(Matrix):
 
     def __mul__(self, other: IntervalMatrix) -> IntervalMatrix:
         require_same_shape(self, other)
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 _hadamard(_rows(self, rows), _rows(other, rows), mid[rows], rad[rows])
@@ -155,7 +155,7 @@ class IntervalMatrix(Matrix):
     def row_dot(self, other: IntervalMatrix) -> IntervalMatrix:
         """The column of <self[j], other[j]>, without the matrix of products."""
         require_same_shape(self, other)
-        mid, rad = np.empty((self.shape[0], 1)), np.empty((self.shape[0], 1))
+        mid, rad = _allocate((self.shape[0], 1))
         for rows in _row_chunks(self.shape):
             left, right = _rows(self, rows), _rows(other, rows)
             part = (self._view(*left) * self._view(*right)).row_sum()
@@ -165,7 +165,7 @@ class IntervalMatrix(Matrix):
 
     def exp(self) -> IntervalMatrix:
         """The entrywise exponential; see the module docstring for what is assumed of numpy's."""
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 values, radius = _rows(self, rows)
@@ -180,7 +180,7 @@ class IntervalMatrix(Matrix):
 
     def _broadcast_product(self, factor: IntervalMatrix) -> IntervalMatrix:
         """Entrywise product with a matrix of shape (rows, 1) or (1, 1)."""
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 some = _rows(factor, rows) if factor.shape[0] > 1 else (factor.mid, factor.rad)
@@ -190,7 +190,7 @@ class IntervalMatrix(Matrix):
     def divide_rows(self, column: IntervalMatrix) -> IntervalMatrix:
         """diag(column)^-1 @ self; nothing is known of a row whose divisor may be zero."""
         require_column(self, column)
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 _divide(_rows(self, rows), _rows(column, rows), mid[rows], rad[rows])
@@ -214,7 +214,7 @@ class IntervalMatrix(Matrix):
         is added. Every probability is in [0, 1], which is also what an entry says where the radii
         of the scores are too large to say more.
         """
-        mid, rad = np.empty(self.shape), np.empty(self.shape)
+        mid, rad = _allocate(self.shape)
         with np.errstate(all="ignore"):
             for rows in _row_chunks(self.shape):
                 scores, radius = _rows(self, rows)
@@ -307,6 +307,13 @@ def _normalised(mid: FloatArray, rad: FloatArray | None) -> tuple[FloatArray, Fl
     return mid, rad
 
 
+def _allocate(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Uninitialised midpoints and radii, side by side: one large allocation may get huge pages,
+    and page faults are a large part of the cost of all that is entrywise."""
+    mid, rad = np.empty((2, *shape))
+    return mid, rad
+
+
 def _row_chunks(shape: tuple[int, int]) -> Iterator[slice]:
     """Slices of whole rows with about CHUNK entries each."""
     rows, columns = shape
@@ -340,22 +347,21 @@ def _product(left: IntervalMatrix, right: IntervalMatrix) -> IntervalMatrix:
     before it is multiplied by a large number, so eta is added to the factor, not to the product.
     """
     inner = left.shape[1]
-    shape = left.shape[0], right.shape[1]
-    mid, rad = np.zeros(shape), np.zeros(shape)
+    mid, rad = _allocate((left.shape[0], right.shape[1]))
     gamma = _gamma(inner)
     with np.errstate(all="ignore"):
-        for block in _blocks(inner):
+        for number, block in enumerate(_blocks(inner)):
             a, b = left.mid[:, block], right.mid[block]
-            mid += a @ b
+            _accumulate(mid, a, b, first=number == 0)
             size_a, size_b = np.abs(a), np.abs(b)
             rad_a = None if left.rad is None else left.rad[:, block]
             rad_b = None if right.rad is None else right.rad[block]
             if rad_a is None or (rad_b is not None and size_b.size <= size_a.size):
-                rad += size_a @ _widened(size_b, rad_b, gamma)
+                _accumulate(rad, size_a, _widened(size_b, rad_b, gamma), first=number == 0)
                 if rad_a is not None:
                     rad += rad_a @ (size_b if rad_b is None else size_b + rad_b)
             else:
-                rad += _widened(size_a, rad_a, gamma) @ size_b
+                _accumulate(rad, _widened(size_a, rad_a, gamma), size_b, first=number == 0)
                 if rad_b is not None:
                     rad += (size_a + rad_a) @ rad_b
         rad += 4 * inner * ETA
@@ -364,6 +370,14 @@ def _product(left: IntervalMatrix, right: IntervalMatrix) -> IntervalMatrix:
         rad[_zero_lines(left, axis=1)] = 0.0
         rad[:, _zero_lines(right, axis=0)] = 0.0
     return IntervalMatrix(mid, rad)
+
+
+def _accumulate(total: FloatArray, left: FloatArray, right: FloatArray, *, first: bool) -> None:
+    """total := left @ right, or total += left @ right if it is not the first."""
+    if first:
+        np.matmul(left, right, out=total)
+    else:
+        total += left @ right
 
 
 def _widened(size: FloatArray, rad: FloatArray | None, gamma: float) -> FloatArray:
