@@ -1,0 +1,1 @@
+"""The entries of the catalogue, by contract; nothing here imports torch."""

@@ -1,0 +1,74 @@
+"""The right kernels of all contracts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from loracle.corpus.entry import RightKernel, right
+
+__all__ = ["RIGHT_KERNELS"]
+
+_linear = partial(right, "lora-linear", "loracle.corpus.right.lora_linear")
+_aloragc = partial(right, "aloragc", "loracle.corpus.right.aloragc")
+_attention = partial(right, "lora-attention", "loracle.corpus.right.lora_attention")
+_stream = "loracle.corpus.right.streaming"
+
+_NOT_FLOAT64 = ("float32", "bfloat16", "float16")
+_ASSOCIATION = "algebra: the product of matrices is associative"
+_SUMMATION = "algebra: sums may be taken in any order"
+_CANCELLATION = "https://github.com/HazyResearch/HipKittens/pull/64"
+_EXTRA_BITS = "https://github.com/sgl-project/sglang/pull/28226"
+_ONE_ROUNDING = "https://github.com/sgl-project/sglang/pull/35795"
+_RESULTS = "algebra: the contract promises values, not strides, graphs or the absence of extra keys"
+
+RIGHT_KERNELS: tuple[RightKernel, ...] = (
+    _linear("eager_autograd", "Plain torch, differentiated by autograd.", _ASSOCIATION),
+    _linear("merged_weight", "W + s B A first, adapters' gradients through dW.", _ASSOCIATION),
+    _linear("scaling_folded_into_b", "s B once, used everywhere.", "algebra: (s B) A = s (B A)"),
+    _linear("token_by_token", "One row at a time, partial sums in the dtype.", _ONE_ROUNDING),
+    _linear("split_k_in_reverse", "Blocks of rows, the last first.", _SUMMATION),
+    _linear("float64_inside", "Everything in float64.", _EXTRA_BITS),
+    _linear("float32_inside", "Everything in float32.", _EXTRA_BITS, dtypes=_NOT_FLOAT64),
+    _linear("non_contiguous_results", "Results with every kind of strides.", _RESULTS),
+    _linear("results_require_grad", "Results that hang on a graph.", _RESULTS),
+    _linear("extra_keys", "More results than promised.", _RESULTS),
+    _aloragc(
+        "closed_form", "The printed formulas, step by step.", "equation (3.6), Definition 3.6"
+    ),
+    _aloragc("eager_autograd", "Plain torch, differentiated by autograd.", "equation (3.3)"),
+    _aloragc("exp2_softmax", "Softmax in base two.", "algebra: e^x = 2^(x log2 e)"),
+    _aloragc(
+        "log_sum_exp_recomputed",
+        "Probabilities recomputed from the log-sum-exp.",
+        "algebra: f = exp(S - log(exp(S) 1))",
+    ),
+    _aloragc("normalised_last", "Z = D^-1 (exp(S) C3).", "algebra: (D^-1 X) Y = D^-1 (X Y)"),
+    _aloragc(
+        "correction_from_output",
+        "Delta = rowsum(dO o O), as flash kernels have it.",
+        "algebra: <f_j, q_j> = <f_j, C3 c_j> = <C3^T f_j, c_j>",
+    ),
+    _aloragc("weight_applied_to_keys", "W C2^T and p C2 first.", _ASSOCIATION),
+    _aloragc("low_rank_unmerged", "Every product goes through the rank.", _ASSOCIATION),
+    _aloragc("partial_sums_stored", "Every partial sum stored in the dtype.", _CANCELLATION),
+    right("aloragc", _stream, "aloragc_forward", "Blocked, online softmax.", _SUMMATION),
+    right("aloragc", _stream, "aloragc_reverse", "Blocked, last block first.", _SUMMATION),
+    _attention("closed_form", "The printed formulas, step by step.", "Lemmas E.1, F.1 and F.3"),
+    _attention("eager_autograd", "Plain torch, differentiated by autograd.", "Definition 1.2"),
+    _attention("sdpa_math", "torch's unfused attention.", "torch.nn.attention.SDPBackend.MATH"),
+    _attention(
+        "sdpa_flash",
+        "torch's flash attention with its own backward pass.",
+        "torch.nn.attention.SDPBackend.FLASH_ATTENTION",
+    ),
+    _attention("query_key_weights_premultiplied", "W_Q W_K^T first.", _ASSOCIATION),
+    _attention(
+        "root_beta_on_both_sides", "sqrt(beta) on X_Q and X_K.", "algebra: beta = sqrt(beta)^2"
+    ),
+    _attention("beta_folded_into_queries", "beta on X_Q.", "algebra: beta (Q K^T) = (beta Q) K^T"),
+    _attention("scaling_folded_into_b", "s B first.", "algebra: (s B) A = s (B A)"),
+    _attention("float64_inside", "Everything in float64.", _EXTRA_BITS),
+    _attention("float32_inside", "Everything in float32.", _EXTRA_BITS, dtypes=_NOT_FLOAT64),
+    right("lora-attention", _stream, "attention_forward", "Blocked, online softmax.", _SUMMATION),
+    right("lora-attention", _stream, "attention_reverse", "Blocked, last block first.", _SUMMATION),
+)

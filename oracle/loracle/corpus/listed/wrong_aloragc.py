@@ -1,0 +1,148 @@
+"""The wrong kernels of the contract aloragc."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from loracle.corpus.entry import WrongKernel, wrong
+
+__all__ = ["WRONG_ALORAGC"]
+
+_BOTH = ("grad_a", "grad_b")
+_COARSER_THAN_16_BITS = (
+    "bfloat16, float16: coarser than, or as coarse as, their own roundings allow"
+)
+
+_wrong = partial(wrong, "aloragc", "loracle.corpus.wrong.aloragc")
+
+WRONG_ALORAGC: tuple[WrongKernel, ...] = (
+    _wrong(
+        "softmax_correction_missing",
+        "p = f o q: the correction <f_j, q_j> f_j of the softmax is missing.",
+        "https://github.com/aws-neuron/nki-samples/pull/81",
+        hypotheses=("missing-softmax-correction",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "correction_along_wrong_axis",
+        "The correction of the softmax sums over the queries.",
+        "algebra: p_j = f_j o q_j - <f_j, q_j> f_j (Definition 3.6, Lemma 3.2)",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "correction_of_first_block",
+        "The correction of the softmax sums over the first 16 keys alone.",
+        "https://github.com/NVIDIA/TransformerEngine/issues/3216",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "softmax_along_wrong_axis",
+        "The softmax normalises over the queries.",
+        "algebra: f = D^-1 exp(S) with D = diag(exp(S) 1) (Definition 3.4)",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "softmax_without_maximum",
+        "exp of scores without subtraction of the row's maximum.",
+        "https://github.com/pytorch/pytorch/issues/41508",
+        hypotheses=("non-finite",),
+        outputs=_BOTH,
+        dtypes=("float32", "bfloat16", "float16"),
+        left_out="float64: overflows only beyond scores of 709, where no regime goes",
+    ),
+    _wrong(
+        "scores_over_root_d",
+        "The scores are divided by sqrt(d), though no scale was asked for.",
+        "algebra: equation (3.3) has beta = 1",
+        hypotheses=("wrong-softmax-scale",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "target_ignored",
+        "y = 0 in the residual.",
+        "algebra: c = f C3 - y (Definition 3.5)",
+        hypotheses=("target-ignored",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "residual_wrong_sign",
+        "The residual is y - Z.",
+        "algebra: c = f C3 - y (Definition 3.5)",
+        hypotheses=("wrong-sign",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "loss_without_half",
+        "The loss is ||Z - y||^2 without the half.",
+        "algebra: the gradient of c^2 is 2 c, that of c^2 / 2 is c",
+        hypotheses=("factor-two",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "mean_squared_error",
+        "The loss is a mean over the elements of the residual.",
+        "algebra: equation (3.3) sums",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "weight_transposed",
+        "W^T in place of W.",
+        "https://github.com/huggingface/diffusers/pull/14341",
+        hypotheses=("transposed",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "delta_transposed",
+        "A^T B^T in place of B A.",
+        "https://github.com/huggingface/diffusers/pull/14341",
+        hypotheses=("transposed",),
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "grad_b_detached",
+        "dB is exactly zero.",
+        "https://github.com/linkedin/Liger-Kernel/pull/1298",
+        hypotheses=("zero-gradient",),
+        outputs=("grad_b",),
+    ),
+    _wrong(
+        "keys_tail_dropped",
+        "Keys beyond the last whole block of 16 are never visited.",
+        "https://github.com/flagos-ai/FlagGems/pull/898",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "last_query_dropped",
+        "The last query does not contribute.",
+        "https://github.com/pytorch/pytorch/issues/196678",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "probabilities_in_bfloat16",
+        "The probabilities are rounded to bfloat16 before the sums.",
+        "https://github.com/facebookresearch/xformers/pull/467",
+        outputs=_BOTH,
+        dtypes=("float64", "float32"),
+        left_out=_COARSER_THAN_16_BITS,
+    ),
+    _wrong(
+        "log_sum_exp_in_float16",
+        "The log-sum-exp of each row is stored in float16.",
+        "algebra: a relative error of f is an absolute one of the log-sum-exp",
+        outputs=_BOTH,
+        dtypes=("float64", "float32"),
+        left_out=_COARSER_THAN_16_BITS,
+    ),
+    _wrong(
+        "adapter_of_first_call",
+        "W + B A is that of the first call with its shape for ever.",
+        "algebra: a cache must know all that its value depends on",
+        outputs=_BOTH,
+    ),
+    _wrong(
+        "block_missing_now_and_then",
+        "In every third call a block of queries is missing, as after a lost race.",
+        "https://github.com/Dao-AILab/flash-attention/issues/359",
+        outputs=_BOTH,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Kernels that keep their contract in their own way, by contract."""

@@ -1,0 +1,1 @@
+"""Kernels with one defect each, by contract."""

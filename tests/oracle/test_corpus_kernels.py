@@ -1,0 +1,251 @@
+"""The corpus is what it says, judged without the oracle: against float64 autograd of the loss."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import loracle.corpus
+from loracle.contracts import CONTRACTS, infer_contract
+from loracle.corpus.catalogue import RIGHT, WRONG, RightKernel, WrongKernel
+from loracle.corpus.entry import ALL_DTYPES, Entry
+
+Call = dict[str, Tensor | float]
+
+# Errors relative to the largest entry of an output. On the inputs below every right kernel stays at
+# least a factor of 1.8 below (16 bits; 40 and more otherwise), every wrong one 1.9 and more above.
+THRESHOLDS = {"float64": 1e-11, "float32": 1e-4, "bfloat16": 0.1, "float16": 0.03}
+
+STRUCTURAL = {"mutates-input", "crash", "missing-output", "wrong-shape", "wrong-dtype"}
+NUMERICAL = {
+    "missing-scaling",
+    "squared-scaling",
+    "constant-factor",
+    "wrong-sign",
+    "zero-gradient",
+    "factor-two",
+    "target-ignored",
+    "missing-softmax-correction",
+    "wrong-softmax-scale",
+    "transposed",
+    "non-finite",
+}
+
+
+def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+def _linear(seed: int, batch: int, length: int, width: int, out: int, rank: int, s: float) -> Call:
+    g = torch.Generator().manual_seed(seed)
+    return {
+        "x": _normal(g, batch, length, width),
+        "weight": _normal(g, out, width),
+        "lora_a": _normal(g, rank, width),
+        "lora_b": _normal(g, out, rank),
+        "scaling": s,
+        "grad_output": _normal(g, batch, length, out),
+    }
+
+
+def _aloragc(seed: int, queries: int, keys: int, d: int, rank: int, scores: float = 0.7) -> Call:
+    g = torch.Generator().manual_seed(seed)
+    return {
+        "c1": _normal(g, queries, d, scale=scores),
+        "c2": _normal(g, keys, d),
+        "c3": _normal(g, keys, d),
+        "w": _normal(g, d, d, scale=0.4),
+        "a": _normal(g, rank, d, scale=0.5),
+        "b": _normal(g, d, rank, scale=0.5),
+        "y": _normal(g, queries, d),
+    }
+
+
+def _attention(
+    seed: int, queries: int, keys: int, d: int, rank: int, s: float, scores: float = 1.0
+) -> Call:
+    g = torch.Generator().manual_seed(seed)
+    inputs: Call = {
+        "x_q": _normal(g, queries, d, scale=scores),
+        "x_k": _normal(g, keys, d),
+        "x_v": _normal(g, keys, d),
+        "scaling": s,
+        "beta": 0.375,
+        "y": _normal(g, queries, d),
+    }
+    for m in "qkv":
+        inputs[f"w_{m}"] = _normal(g, d, d, scale=0.4)
+        inputs[f"a_{m}"] = _normal(g, rank, d, scale=0.4)
+        inputs[f"b_{m}"] = _normal(g, d, rank, scale=0.4)
+    return inputs
+
+
+# The first two of each contract have the same sizes (for what is cached by shape), one is square
+# (for transpositions), none is a multiple of 16, and every rank has more than one column.
+GENERIC: Mapping[str, tuple[Call, ...]] = {
+    "lora-linear": (
+        _linear(1, 3, 7, 6, 6, 3, 1.5),
+        _linear(2, 3, 7, 6, 6, 3, -0.75),
+        _linear(3, 2, 13, 5, 8, 2, 1.25),
+    ),
+    "aloragc": (
+        _aloragc(4, 11, 21, 6, 3),
+        _aloragc(5, 11, 21, 6, 3),
+        _aloragc(6, 9, 9, 4, 2),
+    ),
+    "lora-attention": (
+        _attention(7, 11, 21, 6, 3, 1.5),
+        _attention(8, 11, 21, 6, 3, -0.75),
+        _attention(9, 9, 9, 4, 2, 1.25),
+    ),
+}
+# Scores of several hundred: only finiteness is looked at.
+LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
+    "lora-linear": (),
+    "aloragc": (_aloragc(10, 5, 7, 4, 2, scores=200.0),),
+    "lora-attention": (_attention(11, 5, 7, 4, 2, 1.5, scores=200.0),),
+}
+
+
+def _rounded(call: Call, dtype: str) -> Call:
+    target = getattr(torch, dtype)
+    return {k: v.to(target, copy=True) if isinstance(v, Tensor) else v for k, v in call.items()}
+
+
+def _truth(contract: str, call: Call) -> dict[str, Tensor]:
+    """float64 autograd of the loss, written from its definition."""
+    t: dict[str, Tensor] = {
+        k: v.to(torch.float64, copy=True).requires_grad_()
+        for k, v in call.items()
+        if isinstance(v, Tensor)
+    }
+    leaves: tuple[str, ...]
+    if contract == "lora-linear":
+        delta = call["scaling"] * (t["lora_b"] @ t["lora_a"])
+        output = torch.einsum("bli,oi->blo", t["x"], t["weight"] + delta)
+        loss, leaves = (output * t["grad_output"]).sum(), ("x", "lora_a", "lora_b")
+    elif contract == "aloragc":
+        scores = t["c1"] @ (t["w"] + t["b"] @ t["a"]) @ t["c2"].T
+        loss = 0.5 * (scores.softmax(1) @ t["c3"] - t["y"]).square().sum()
+        leaves = ("a", "b")
+    else:
+        q, k, v = (
+            t[f"x_{m}"] @ (t[f"w_{m}"] + call["scaling"] * (t[f"b_{m}"] @ t[f"a_{m}"]))
+            for m in "qkv"
+        )
+        z = (call["beta"] * (q @ k.T)).softmax(1) @ v
+        loss = 0.5 * (z - t["y"]).square().sum()
+        leaves = tuple(f"{f}_{m}" for m in "qkv" for f in "ab")
+    gradients = torch.autograd.grad(loss, [t[name] for name in leaves])
+    truth = {f"grad_{name}": g for name, g in zip(leaves, gradients, strict=True)}
+    return {"output": output.detach(), **truth} if contract == "lora-linear" else truth
+
+
+def _defects(
+    entry: Entry, call: Call, dtype: str, *, finite_only: bool
+) -> Iterator[tuple[str, str]]:
+    """(output or "", kind of defect) of one call; kind is "value" where a number is wrong."""
+    given = _rounded(call, dtype)
+    kept = {k: v.clone() for k, v in given.items() if isinstance(v, Tensor)}
+    truth = _truth(entry.contract, given)
+    try:
+        results = entry.load()(**given)
+    except ValueError:
+        yield "", "crash"
+        return
+    if any(not torch.equal(given[name], value) for name, value in kept.items()):  # type: ignore[arg-type]
+        yield "", "mutates-input"
+    for name, true in truth.items():
+        result = results[name]
+        if result is None:
+            yield name, "missing-output"
+        elif result.shape != true.shape:
+            yield name, "wrong-shape"
+        elif result.dtype != getattr(torch, dtype):
+            yield name, "wrong-dtype"
+        elif not torch.isfinite(result).all():
+            yield name, "non-finite"
+        elif not finite_only:
+            error = (result.detach().double() - true).abs().max() / true.abs().max()
+            if error > THRESHOLDS[dtype]:
+                yield name, "value"
+
+
+def _all_defects(entry: Entry, dtype: str) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for call in GENERIC[entry.contract]:
+        found.update(_defects(entry, call, dtype, finite_only=False))
+    for call in LARGE_SCORES[entry.contract]:
+        found.update(_defects(entry, call, dtype, finite_only=True))
+    return found
+
+
+def _in_each_dtype(entries: tuple[Entry, ...]) -> list[object]:
+    return [pytest.param(e, d, id=f"{e.name}-{d}") for e in entries for d in e.dtypes]
+
+
+@pytest.mark.parametrize(("entry", "dtype"), _in_each_dtype(RIGHT))
+def test_right_kernel_agrees_with_autograd(entry: RightKernel, dtype: str) -> None:
+    assert _all_defects(entry, dtype) == set()
+
+
+@pytest.mark.parametrize(("entry", "dtype"), _in_each_dtype(WRONG))
+def test_wrong_kernel_is_wrong_where_it_says(entry: WrongKernel, dtype: str) -> None:
+    found = _all_defects(entry, dtype)
+    assert found, "no defect on any input"
+    assert {output for output, _ in found if output} == set(entry.outputs)
+    kinds = {kind for _, kind in found}
+    structural = STRUCTURAL.intersection(entry.hypotheses)
+    expected = structural or ({"non-finite"} & set(entry.hypotheses)) or {"value"}
+    assert kinds == expected
+
+
+def test_names_are_unique_kebab_case_and_there_are_enough() -> None:
+    names = [entry.name for entry in (*WRONG, *RIGHT)]
+    assert len(set(names)) == len(names)
+    assert all(n == n.lower() and n.replace("-", "").isalnum() for n in names)
+    assert len(WRONG) >= 24
+    assert len(RIGHT) >= 14
+
+
+@pytest.mark.parametrize("entry", [*WRONG, *RIGHT], ids=lambda e: e.name)
+def test_entry_is_consistent(entry: Entry) -> None:
+    assert set(entry.dtypes) <= set(ALL_DTYPES)
+    assert entry.dtypes
+    assert entry.what.endswith(".")
+    assert entry.source
+    assert infer_contract(entry.load()).name == entry.contract
+    if isinstance(entry, WrongKernel):
+        assert set(entry.outputs) <= set(CONTRACTS[entry.contract].outputs)
+        assert set(entry.hypotheses) <= STRUCTURAL | NUMERICAL
+        assert bool(entry.left_out) == (set(entry.dtypes) != set(ALL_DTYPES))
+
+
+def test_every_kernel_of_the_modules_is_listed_once() -> None:
+    root = Path(loracle.corpus.__file__).parent
+    written = {
+        f"loracle.corpus.{side}.{path.stem}:{function}"
+        for side in ("wrong", "right")
+        for path in (root / side).glob("[!_]*.py")
+        for function in import_module(f"loracle.corpus.{side}.{path.stem}").__all__
+    }
+    listed = [entry.target for entry in (*WRONG, *RIGHT)]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == written
+
+
+def test_catalogue_does_not_import_torch() -> None:
+    code = "import sys, loracle.corpus.catalogue; sys.exit('torch' in sys.modules)"
+    root = Path(loracle.corpus.__file__).parents[2]
+    path = [str(root), str(root.parent / "reference")]
+    environment = {"PYTHONPATH": ":".join(path)}
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
