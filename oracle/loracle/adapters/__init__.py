@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 
 from loracle.errors import UsageError
@@ -17,7 +17,8 @@ class Adapter:
     """A third party that can be judged by name.
 
     packages: the distributions it needs. contracts maps a contract's name to `module:function`.
-    install: the command that installs what it needs.
+    install: the command that installs what it needs. unsupported_on: dtypes or regimes that it does
+    not support on a kind of device (cpu, cuda), declared for it.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Adapter:
     contracts: Mapping[str, str]
     install: str
     description: str
+    unsupported_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def require_installed(self) -> None:
         """Raises UsageError, with the command that installs it, if a package is missing."""
@@ -96,6 +98,8 @@ ADAPTERS: Mapping[str, Adapter] = {
             contracts={"lora-attention": f"{_SDPA}:flash_backend"},
             install=_TORCH,
             description="scaled_dot_product_attention, flash backend",
+            # CUDA has flash kernels for 16-bit dtypes alone, the CPU for all.
+            unsupported_on={"cuda": ("float64", "float32")},
         ),
         Adapter(
             name="autograd",

@@ -9,11 +9,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from loracle.adapters import installed_version
+from loracle.adapters import find_adapter, installed_version
 from loracle.cases import Inputs
 from loracle.contracts import Contract, infer_contract
 from loracle.declaration import Declaration
@@ -195,11 +195,21 @@ class KernelProcess:
         assert isinstance(answer, LoadedKernel)
         if self._loaded is None:
             try:
-                self._loaded = _agree(answer, self._contract)
+                self._loaded = self._agreed(answer)
             except UsageError:
                 self.close()
                 raise
         self._ready = True
+
+    def _agreed(self, answer: LoadedKernel) -> Loaded:
+        loaded = _agree(answer, self._contract)
+        if not isinstance(self._source, Target) or self._source.adapter is None:
+            return loaded
+        adapter = find_adapter(self._source.adapter)
+        limits = adapter.unsupported_on.get(self._device.partition(":")[0], ())
+        declared = loaded.declaration
+        declaration = replace(declared, unsupported=(*declared.unsupported, *limits))
+        return replace(loaded, declaration=declaration)
 
     def _refuse(self, reason: str) -> NoReturn:
         self.close()
