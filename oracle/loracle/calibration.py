@@ -8,8 +8,8 @@ error, is
     envelope + t * sigma,    t = sqrt(2 log(2 n / p)),
 
 with n the number of elements judged in a default run and p the false-alarm probability: under the
-Gaussian model of the random part, no honest kernel of n elements exceeds it with probability above p.
-docs/calibrated-tolerance.md says what is assumed.
+Gaussian model of the random part, no honest kernel of n elements exceeds it with probability above
+p. docs/calibrated-tolerance.md says what is assumed.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def calibrate(
     machine: MachineModel,
     truth: dict[str, Enclosure],
 ) -> dict[str, Null]:
-    """The null of every output. A machine that accumulates more finely than it stores is represented
-    by the strategies that do so."""
+    """The null of every output. A machine that accumulates more finely than it stores is
+    represented by the strategies that do so."""
     dtype = machine.storage.name
     wide_only = machine.accumulate < machine.storage.unit_roundoff
     strategies = [s for s in STRATEGIES if s.order == "wide" or not wide_only]

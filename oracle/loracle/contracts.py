@@ -121,8 +121,9 @@ def infer_contract(kernel: Callable[..., Any]) -> Contract:
     for contract in CONTRACTS.values():
         if set(contract.parameters) <= names:
             return contract
+    found = ", ".join(sorted(names)) or "none named"
     wanted = "; ".join(f"{c.name} takes {', '.join(c.parameters)}" for c in CONTRACTS.values())
     raise UsageError(
-        f"cannot tell the contract from the parameters ({', '.join(sorted(names)) or 'none named'}):"
+        f"cannot tell the contract from the parameters ({found}):"
         f" name it with contract=... or --contract ({wanted})"
     )

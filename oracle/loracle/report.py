@@ -74,8 +74,8 @@ class Finding:
 
 @dataclass
 class RegimeSummary:
-    """Counts over the outputs of the cases of one regime, and the worst ratios of error to bound and
-    to tolerance (None where there is none)."""
+    """Counts over the outputs of the cases of one regime, and the worst ratios of error to bound
+    and to tolerance (None where there is none)."""
 
     cases: int = 0
     passed: int = 0
@@ -113,7 +113,8 @@ class Report:
     regimes: dict[str, RegimeSummary]
     findings: list[Finding]
     reason: str = ""
-    """Why the verdict is not pass although nothing was found: `insufficient-evidence`, `interrupted`."""
+    """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
+    `interrupted`."""
     epsilon: float | None = None
     skipped: list[dict[str, str]] = field(default_factory=list)
     """What was not judged: `{"what", "reason"}`."""

@@ -1,10 +1,11 @@
 """The truth of a case: rigorous enclosures of every output, reached on two independent paths.
 
-The first path evaluates the closed form in ball arithmetic (in interval arithmetic where the case is
-long and the dtype coarse). The second differentiates the loss itself, by dual numbers through the
-forward pass alone, along one random direction of all adapters at once: the derivative must enclose
-the same number as the inner product of the first path's gradients with that direction. A wrong term,
-sign, factor or transpose in the closed form moves the inner product by far more than any radius.
+The first path evaluates the closed form in ball arithmetic (in interval arithmetic where the case
+is long and the dtype coarse). The second differentiates the loss itself, by dual numbers through
+the forward pass alone, along one random direction of all adapters at once: the derivative must
+enclose the same number as the inner product of the first path's gradients with that direction. A
+wrong term, sign, factor or transpose in the closed form moves the inner product by far more than
+any radius.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from loracle.cases import Inputs
 from loracle.contracts import Contract
-from loracle.evaluation import gradients, matrices, output_shapes, rows
+from loracle.evaluation import bind_sizes, gradients, matrices, output_shapes, rows
 from loracle_reference.arithmetic.ball import Ball
 from loracle_reference.arithmetic.interval import Interval
 from loracle_reference.differentiation import directional_derivative
@@ -41,16 +42,16 @@ def enclose(
 
     Raises SpecificationError if the derivative of the loss contradicts the closed form.
     """
-    arithmetic: Ball | Interval = Ball(precision)
     if _score_entries(contract, inputs) > _LONG and dtype != "float64":
-        arithmetic = Interval()
+        interval = Interval()
+        enclosed = {
+            n: interval.enclosure(m) for n, m in gradients(contract, inputs, interval).items()
+        }
+    else:
+        ball = Ball(precision)
+        enclosed = {n: ball.enclosure(m) for n, m in gradients(contract, inputs, ball).items()}
     shapes = output_shapes(contract, inputs)
-    evaluated = gradients(contract, inputs, arithmetic)  # type: ignore[arg-type]
-    enclosures = {}
-    for name, matrix in evaluated.items():
-        enclosure = arithmetic.enclosure(matrix)  # type: ignore[arg-type]
-        parts = (enclosure.high, enclosure.low, enclosure.radius)
-        enclosures[name] = Enclosure(*(part.reshape(shapes[name]) for part in parts))
+    enclosures = {name: enclosed[name].reshape(*shapes[name]) for name in shapes}
     check_against_loss(contract, inputs, enclosures)
     return enclosures
 
@@ -58,7 +59,8 @@ def enclose(
 def check_against_loss(
     contract: Contract, inputs: Inputs, enclosures: dict[str, Enclosure]
 ) -> None:
-    """Raises SpecificationError unless <gradients, D> and the derivative of the loss along D overlap.
+    """Raises SpecificationError unless <gradients, D> and the derivative of the loss along D
+    overlap.
 
     D is a random direction with entries +-1 in every tensor that has a gradient.
     """
@@ -71,7 +73,7 @@ def check_against_loss(
         name = output.removeprefix("grad_")
         if name not in contract.tensors:
             continue
-        signs = generator.integers(2, size=enclosure.high.shape) * 2.0 - 1
+        signs = np.asarray(generator.integers(2, size=enclosure.high.shape) * 2.0 - 1, np.float64)
         direction[name] = interval.matrix(rows(signs))
         expected += float((signs * enclosure.mid).sum())
         size = np.abs(enclosure.mid).sum() * (signs.size + 2) * 2.0**-52
@@ -83,16 +85,12 @@ def check_against_loss(
     allowed = float(derivative.radius[0, 0]) + radius + 2.0**-50 * abs(expected)
     if difference > allowed:
         raise SpecificationError(
-            f"{contract.name}: the derivative of the loss along a random direction differs from the"
-            f" closed form by {difference:.3g}, more than the radius {allowed:.3g}; this is a defect"
-            " of loracle: please report it with the case"
+            f"{contract.name}: the derivative of the loss along a random direction differs from"
+            f" the closed form by {difference:.3g}, more than the radius {allowed:.3g}; this is"
+            " a defect of loracle: please report it with the case"
         )
 
 
 def _score_entries(contract: Contract, inputs: Inputs) -> int:
-    sizes = dict(zip(("L", "M"), (0, 0), strict=True))
-    for name, shape in contract.tensors.items():
-        for symbol, size in zip(shape, inputs.tensors[name].shape, strict=True):
-            if symbol in sizes:
-                sizes[symbol] = size
-    return sizes["L"] * sizes["M"]
+    sizes = bind_sizes(contract, inputs)
+    return sizes.get("L", 0) * sizes.get("M", 0)

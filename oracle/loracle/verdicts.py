@@ -1,4 +1,5 @@
-"""One output of one case, judged: fail, suspect, pass or no_evidence, with the numbers behind it."""
+"""One output of one case, judged: fail, suspect, pass or no_evidence, with the numbers behind
+it."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ class Judgement:
 
     element, error, bound, truth and computed are those of the worst element: the one with the
     largest ratio of error to bound, or to tolerance where nothing is claimed. error_to_bound and
-    error_to_tolerance are the largest ratios. undecided: the radius of the truth is too wide to tell
-    fail from not fail, and the truth must be enclosed more finely.
+    error_to_tolerance are the largest ratios. undecided: the radius of the truth is too wide to
+    tell fail from not fail, and the truth must be enclosed more finely.
     """
 
     verdict: CaseVerdict
@@ -48,22 +49,21 @@ def judge(
 ) -> Judgement:
     """Judge `computed` against the enclosed truth (all of one shape).
 
-    fail: some error exceeds its proven bound by more than the radius of the truth, or a result is not
-    finite although no legal evaluation overflows. suspect: the largest error exceeds the calibrated
-    tolerance. no_evidence: neither, but bound and tolerance both reach the largest truth, so that
-    zeros would have passed. epsilon (absolute, max norm) replaces bound and tolerance.
+    fail: some error exceeds its proven bound by more than the radius of the truth, or a result is
+    not finite although no legal evaluation overflows. suspect: the largest error exceeds the
+    calibrated tolerance. no_evidence: neither, but bound and tolerance both reach the largest
+    truth, so that zeros would have passed. epsilon (absolute, max norm) replaces bound and
+    tolerance.
     """
     bound = np.full(computed.shape, epsilon) if epsilon is not None else proven.bound
     tolerance = epsilon if epsilon is not None else tolerance
     largest = float(np.max(np.abs(truth.mid) - truth.radius, initial=0.0))
     finite = np.isfinite(computed)
-    with np.errstate(invalid="ignore", over="ignore"):
-        # Both subtractions round; 2^-51 relative covers them and is given to the kernel.
+    certain, possible = truth.distance(computed)
+    with np.errstate(invalid="ignore"):
         error = np.abs((computed - truth.high) - truth.low)
-        error = np.where(finite, error, np.inf)
-        certain = np.maximum(error * (1 - 2.0**-51) - truth.radius, 0.0)
-        possible = error * (1 + 2.0**-51) + truth.radius
-        to_bound = _ratio(certain, bound)
+    error = np.where(finite, error, np.inf)
+    to_bound = _ratio(certain, bound)
     to_tolerance = float(_ratio(error.max(), np.asarray(tolerance)))
     claimed = proven.overflow_free or epsilon is not None
     if not finite.all():
@@ -92,7 +92,9 @@ def judge(
         computed=float(computed[worst]),
         error_to_bound=float(to_bound.max()),
         error_to_tolerance=to_tolerance,
-        undecided=bool(((certain <= bound) & (possible > bound) & (truth.radius > 0)).any()),
+        undecided=bool(
+            ((certain <= bound) & (possible > bound) & finite & (truth.radius > 0)).any()
+        ),
         non_finite=not finite.all(),
     )
 
@@ -100,7 +102,8 @@ def judge(
 def judge_spread(
     spread: float, proven: ProvenBound, tolerance: float, epsilon: float | None = None
 ) -> Literal["fail", "suspect", "pass"]:
-    """Two runs on the same inputs that differ by more than twice a bound cannot both be within it."""
+    """Two runs on the same inputs that differ by more than twice a bound cannot both be within
+    it."""
     bound = float(proven.bound.max()) if epsilon is None else epsilon
     tolerance = tolerance if epsilon is None else epsilon
     if spread > 2 * bound:

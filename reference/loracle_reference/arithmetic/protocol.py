@@ -109,7 +109,8 @@ class Arithmetic(ABC, Generic[M]):
 
 
 def rows_of(entries: Entries) -> list[list[Any]]:
-    """The entries as nested lists; raises ValueError unless they form a matrix with no empty side."""
+    """The entries as nested lists; raises ValueError unless they form a matrix with no empty
+    side."""
     rows = entries.tolist() if isinstance(entries, np.ndarray) else [list(row) for row in entries]
     if not rows or not isinstance(rows[0], list) or not rows[0]:
         raise ValueError("a matrix needs at least one row and one column")

@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 
 from loracle_reference.arithmetic.chain import Chain
+from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.floating_point import MachineModel
 
@@ -183,9 +183,7 @@ class RoundingMatrix(Matrix):
         natural = Interval().enclosure(truth).magnitude
         with np.errstate(over="ignore"):
             argument = Interval().enclosure(self.truth).magnitude + self.error
-            growth = np.expm1(
-                self.error + self._exponential_growth(argument, parts=argument)
-            )
+            growth = np.expm1(self.error + self._exponential_growth(argument, parts=argument))
         error = self._stored(natural, _times(natural, growth), roundings=1)
         return RoundingMatrix(truth, natural, error, self.machine)
 
@@ -256,8 +254,8 @@ class RoundingMatrix(Matrix):
         Quotient: one exponential in the numerator, one in the sum, a rescaling (an exponential, and
         one multiplication each of numerator and sum) at every further key, the sum itself, and a
         division that may be a product with a rounded reciprocal.
-        Log-sum-exp: the sum with its rescalings, its logarithm, added to the maximum and stored, and
-        the exponential of the difference. A kernel does one or the other.
+        Log-sum-exp: the sum with its rescalings, its logarithm, added to the maximum and stored,
+        and the exponential of the difference. A kernel does one or the other.
         """
         unit = self.machine.stored_unit
         one = _log_growth(unit)

@@ -260,7 +260,8 @@ class Simulated(Arithmetic[SimulatedMatrix]):
         terms = left.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
             if self.strategy.order == "wide":
-                return (left.astype(self.wide) @ right.astype(self.wide)).astype(self.storage)
+                wide = np.asarray(left.astype(self.wide) @ right.astype(self.wide))
+                return wide.astype(self.storage)
             order = list(range(terms))
             if self.strategy.order == "reversed":
                 order.reverse()

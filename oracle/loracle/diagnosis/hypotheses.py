@@ -1,0 +1,267 @@
+"""The closed-form wrong truths, one table per contract: what each bug would return instead.
+
+Every hypothesis maps the evidence to what a kernel with that bug (and no other) returns for the
+output, or to None where it does not apply. Factors of the truth apply to every contract; the others
+evaluate the specification with one thing changed, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.cases import Inputs
+from loracle.diagnosis.evidence import Evidence
+from loracle.evaluation import matrices, output_shapes
+from loracle_reference.arithmetic.double import Double, DoubleMatrix
+from loracle_reference.attention import adapted_weight, attention_probabilities, residual
+from loracle_reference.gradient import adapter_gradient, aloragc_adapter_gradient
+
+__all__ = ["HYPOTHESES", "Hypothesis"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """name: the class of the diagnosis; explanation: one sentence, the output's name to be put in
+    for {output}; wrong_truth: what the bug returns, None where it does not apply."""
+
+    name: str
+    explanation: str
+    wrong_truth: Callable[[Evidence], Array | None]
+
+
+def _factor(name: str, explanation: str, factor: Callable[[Inputs], float | None]) -> Hypothesis:
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        value = factor(evidence.inputs)
+        return None if value is None else np.asarray(evidence.truth * value)
+
+    return Hypothesis(name, explanation, wrong_truth)
+
+
+def _changed(
+    name: str, explanation: str, change: Callable[[Evidence], Inputs | None]
+) -> Hypothesis:
+    """The specification evaluated on changed inputs."""
+
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        changed = change(evidence)
+        return None if changed is None else _evaluate(evidence, changed)
+
+    return Hypothesis(name, explanation, wrong_truth)
+
+
+def _evaluate(evidence: Evidence, inputs: Inputs) -> Array:
+    double = Double()
+    matrix = evidence.contract.gradient(**matrices(evidence.contract, inputs, double))
+    return _shaped(evidence, double.array(matrix[evidence.output]))
+
+
+def _shaped(evidence: Evidence, array: Array) -> Array:
+    return array.reshape(output_shapes(evidence.contract, evidence.inputs)[evidence.output])
+
+
+def _with(inputs: Inputs, tensors: Mapping[str, Array] | None = None, **scalars: float) -> Inputs:
+    return Inputs({**inputs.tensors, **(tensors or {})}, {**inputs.scalars, **scalars})
+
+
+def _scalar(name: str, function: Callable[[float], float]) -> Callable[[Inputs], float | None]:
+    def factor(inputs: Inputs) -> float | None:
+        return function(inputs.scalars[name]) if name in inputs.scalars else None
+
+    return factor
+
+
+_SCALINGS = (
+    _factor(
+        "missing-scaling",
+        "{output} is the true value divided by the scaling: the factor alpha / r is left out",
+        lambda i: _scalar("scaling", lambda s: 1 / s)(i),
+    ),
+    _factor(
+        "squared-scaling",
+        "{output} is the true value times the scaling once more: alpha / r is applied twice",
+        _scalar("scaling", lambda s: s),
+    ),
+)
+
+_FACTORS = (
+    Hypothesis(
+        "zero-gradient",
+        "{output} is exactly zero in every entry",
+        lambda e: np.zeros_like(e.truth) if not e.computed.any() else None,
+    ),
+    _factor("wrong-sign", "{output} has the opposite sign", lambda i: -1.0),
+    _factor(
+        "factor-two",
+        "{output} is twice the true value, as without the 1/2 of the loss",
+        lambda i: 2.0,
+    ),
+    _factor("factor-two", "{output} is half the true value", lambda i: 0.5),
+)
+
+
+def _square_transposed(evidence: Evidence) -> Array | None:
+    rows, columns = evidence.truth.shape[-2:]
+    if evidence.truth.ndim != 2 or rows != columns or rows == 1:
+        return None
+    return evidence.truth.T
+
+
+_TRANSPOSED_RESULT = Hypothesis(
+    "transposed", "{output} is the transpose of the true value", _square_transposed
+)
+
+
+def _transposed_weights(names: tuple[str, ...]) -> tuple[Hypothesis, ...]:
+    def change(name: str) -> Callable[[Evidence], Inputs | None]:
+        def changed(evidence: Evidence) -> Inputs | None:
+            weight = evidence.inputs.tensors[name]
+            if weight.shape[0] != weight.shape[1] or weight.shape[0] == 1:
+                return None
+            return _with(evidence.inputs, {name: weight.T})
+
+        return changed
+
+    return tuple(
+        _changed(
+            "transposed", f"{{output}} is what the transpose of {name} would give", change(name)
+        )
+        for name in names
+    )
+
+
+def _transposed_deltas(triples: tuple[tuple[str, str, str], ...]) -> tuple[Hypothesis, ...]:
+    """W + s (B A)^T in place of W + s B A, written as a change of the frozen weight."""
+
+    def change(weight: str, down: str, up: str) -> Callable[[Evidence], Inputs | None]:
+        def changed(evidence: Evidence) -> Inputs | None:
+            tensors = evidence.inputs.tensors
+            delta = evidence.inputs.scalars.get("scaling", 1.0) * (tensors[up] @ tensors[down])
+            if delta.shape[0] != delta.shape[1] or delta.shape[0] == 1:
+                return None
+            return _with(evidence.inputs, {weight: tensors[weight] + delta.T - delta})
+
+        return changed
+
+    return tuple(
+        _changed("transposed", f"{{output}} is what ({up} {down})^T would give", change(*triple))
+        for triple in triples
+        for _, down, up in (triple,)
+    )
+
+
+def _target_ignored(evidence: Evidence) -> Inputs:
+    return _with(evidence.inputs, {"y": np.zeros_like(evidence.inputs.tensors["y"])})
+
+
+_TARGET_IGNORED = _changed(
+    "target-ignored",
+    "{output} is the gradient for y = 0: the target does not enter",
+    _target_ignored,
+)
+
+
+def _aloragc_without_correction(evidence: Evidence) -> Array:
+    k: dict[str, DoubleMatrix] = matrices(evidence.contract, evidence.inputs, Double())
+    w = adapted_weight(k["w"], k["b"], k["a"], 1)
+    f = attention_probabilities(k["c1"] @ w, k["c2"])
+    p1 = f * (residual(f, k["c3"], k["y"]) @ k["c3"].T)
+    wrong = aloragc_adapter_gradient(p1, c1=k["c1"], c2=k["c2"], a=k["a"], b=k["b"])
+    return _shaped(evidence, Double().array(wrong[evidence.output]))
+
+
+def _attention_without_correction(evidence: Evidence) -> Array | None:
+    projection = evidence.output[-1]
+    if projection == "v":
+        return None
+    k: dict[str, Any] = matrices(evidence.contract, evidence.inputs, Double())
+    s, beta = k["scaling"], k["beta"]
+    queries, keys, values = (
+        k[f"x_{m}"] @ adapted_weight(k[f"w_{m}"], k[f"b_{m}"], k[f"a_{m}"], s) for m in "qkv"
+    )
+    f = attention_probabilities(queries, keys, beta)
+    p1 = (f * (residual(f, values, k["y"]) @ values.T)).scale(beta)
+    grad_w = k["x_q"].T @ p1 @ keys if projection == "q" else k["x_k"].T @ p1.T @ queries
+    a, b = k[f"a_{projection}"], k[f"b_{projection}"]
+    wrong = adapter_gradient(projection, grad_w.scale(s), a, b)
+    return _shaped(evidence, Double().array(wrong[evidence.output]))
+
+
+_MISSING_CORRECTION = "{output} lacks p2, the correction <f_j, q_j> f_j of the softmax's backward"
+
+
+def _wrong_betas(evidence: Evidence) -> Iterator[tuple[str, float]]:
+    """The betas that kernels use instead, and what they are."""
+    dim = evidence.inputs.tensors[next(iter(evidence.contract.tensors))].shape[-1]
+    beta = evidence.inputs.scalars.get("beta", 1.0)
+    yield "1", 1.0
+    yield "1/sqrt(d)", 1 / math.sqrt(dim)
+    yield "beta/sqrt(d)", beta / math.sqrt(dim)
+    yield "beta^2", beta**2
+
+
+def _wrong_softmax_scale(which: int, *, backward_only: bool) -> Hypothesis:
+    name = ("1", "1/sqrt(d)", "beta/sqrt(d)", "beta^2")[which]
+
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        wrong = list(_wrong_betas(evidence))[which][1]
+        beta = evidence.inputs.scalars.get("beta", 1.0)
+        if backward_only:
+            # The V gradient has no factor beta; the others are proportional to it.
+            return None if evidence.output.endswith("_v") else evidence.truth * (wrong / beta)
+        if "beta" in evidence.inputs.scalars:
+            return _evaluate(evidence, _with(evidence.inputs, beta=wrong))
+        # aloragc has beta = 1: scaling the scores and the gradient in them is scaling C2.
+        c2 = evidence.inputs.tensors["c2"] * wrong
+        return _evaluate(evidence, _with(evidence.inputs, {"c2": c2}))
+
+    where = "in the backward pass alone" if backward_only else "in forward and backward pass"
+    return Hypothesis(
+        "wrong-softmax-scale", f"{{output}} has {name} in place of beta, {where}", wrong_truth
+    )
+
+
+_SOFTMAX_SCALES = tuple(
+    _wrong_softmax_scale(which, backward_only=backward_only)
+    for backward_only in (False, True)
+    for which in range(4)
+)
+
+HYPOTHESES: Mapping[str, tuple[Hypothesis, ...]] = {
+    "lora-linear": (
+        *_SCALINGS,
+        *_FACTORS,
+        *_transposed_weights(("weight",)),
+        *_transposed_deltas((("weight", "lora_a", "lora_b"),)),
+        _TRANSPOSED_RESULT,
+    ),
+    "aloragc": (
+        *_FACTORS,
+        _TARGET_IGNORED,
+        Hypothesis("missing-softmax-correction", _MISSING_CORRECTION, _aloragc_without_correction),
+        *_SOFTMAX_SCALES,
+        *_transposed_weights(("w",)),
+        *_transposed_deltas((("w", "a", "b"),)),
+        _TRANSPOSED_RESULT,
+    ),
+    "lora-attention": (
+        *_SCALINGS,
+        *_FACTORS,
+        _TARGET_IGNORED,
+        Hypothesis(
+            "missing-softmax-correction", _MISSING_CORRECTION, _attention_without_correction
+        ),
+        *_SOFTMAX_SCALES,
+        *_transposed_weights(("w_q", "w_k", "w_v")),
+        *_transposed_deltas(tuple((f"w_{m}", f"a_{m}", f"b_{m}") for m in "qkv")),
+        _TRANSPOSED_RESULT,
+    ),
+}
+"""Per contract, specific before generic."""

@@ -1,0 +1,268 @@
+"""From the judgements of all cases to findings: one per output and verdict, its worst case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.bias import BiasTest, FoundBias
+from loracle.cases import Case
+from loracle.contracts import Contract
+from loracle.diagnosis import Evidence, diagnose
+from loracle.observation import Observation, Problem
+from loracle.reference import CaseReference
+from loracle.report import Diagnosis, Finding, RegimeSummary
+from loracle.verdicts import Judgement, judge, judge_spread
+
+__all__ = ["Collector"]
+
+_MOST_EVIDENCE = 16
+"""Failing cases kept for the diagnosis of one output."""
+
+Bad = Literal["fail", "suspect"]
+
+
+@dataclass
+class _Group:
+    """All cases with one verdict on one output."""
+
+    worst: tuple[Case, Judgement]
+    count: int = 0
+
+
+@dataclass
+class _Structural:
+    """All cases with one structural problem."""
+
+    verdict: Bad
+    case: Case
+    problem: Problem
+    count: int = 0
+
+
+@dataclass
+class Collector:
+    """Judges case after case and sums up.
+
+    outputs: those that are judged. epsilon: see `judge`. replay: makes the command that runs a case
+    again.
+    """
+
+    contract: Contract
+    outputs: tuple[str, ...]
+    epsilon: float | None
+    replay: Callable[[Case], str]
+    regimes: dict[str, RegimeSummary] = field(default_factory=dict)
+    evidence: dict[str, int] = field(default_factory=dict)
+    cases: int = 0
+    _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
+    _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
+    _failing: dict[str, list[tuple[float, Evidence]]] = field(default_factory=dict)
+    _biases: dict[str, BiasTest] = field(default_factory=dict)
+    _last_judgement: dict[str, tuple[Case, Judgement]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.evidence = dict.fromkeys(self.outputs, 0)
+        self._biases = {output: BiasTest() for output in self.outputs}
+
+    def add(self, reference: CaseReference, observation: Observation) -> Finding | None:
+        """Judge one case; returns its worst new finding, without diagnosis of other cases."""
+        case = reference.case
+        summary = self.regimes.setdefault(case.regime, RegimeSummary())
+        summary.cases += 1
+        self.cases += 1
+        latest = self._add_problems(case, observation, summary)
+        reference = self._decided(reference, observation)
+        for output in self.outputs:
+            if output not in observation.outputs:
+                continue
+            judgement = self._judge(reference, output, observation.outputs[output])
+            self._count(summary, output, judgement)
+            self._last_judgement[output] = (case, judgement)
+            null = reference.null[output]
+            computed, truth = observation.outputs[output], reference.truth[output].mid
+            self._biases[output].add(computed, truth, null)
+            if judgement.verdict in ("fail", "suspect"):
+                new = self._keep(reference, output, observation.outputs[output], judgement)
+                latest = new if latest is None or new.verdict == "fail" else latest
+            self._check_spread(reference, output, observation)
+        return latest
+
+    @property
+    def worst(self) -> Literal["pass", "suspect", "fail"]:
+        """The worst verdict so far."""
+        found: set[str] = {verdict for _, verdict in self._groups}
+        found |= {structural.verdict for structural in self._structural.values()}
+        return "fail" if "fail" in found else "suspect" if found else "pass"
+
+    def findings(self) -> list[Finding]:
+        """All findings, diagnosed, worst first."""
+        structural = [self._structural_finding(s) for s in self._structural.values()]
+        diagnoses = {
+            output: diagnose([evidence for _, evidence in kept])
+            for output, kept in self._failing.items()
+        }
+        judged = [
+            self._finding(output, verdict, group.worst, group.count, diagnoses.get(output, ()))
+            for (output, verdict), group in self._groups.items()
+        ]
+        judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))
+        biased = [
+            self._bias_finding(output, found)
+            for output, test in self._biases.items()
+            if not any(output == name for name, _ in self._groups)
+            and (found := test.result()) is not None
+        ]
+        everything = [*structural, *judged, *biased]
+        return sorted(everything, key=lambda finding: finding.verdict != "fail")
+
+    def _decided(self, reference: CaseReference, observation: Observation) -> CaseReference:
+        """The reference with a truth fine enough to tell fail from not fail for every output."""
+        undecided = any(
+            self._judge(reference, output, observation.outputs[output]).undecided
+            for output in self.outputs
+            if output in observation.outputs
+        )
+        return (reference.with_finer_truth() or reference) if undecided else reference
+
+    def _judge(
+        self, reference: CaseReference, output: str, computed: npt.NDArray[np.float64]
+    ) -> Judgement:
+        tolerance = reference.null[output].tolerance
+        truth, proven = reference.truth[output], reference.proven[output]
+        return judge(computed, truth, proven, tolerance, self.epsilon)
+
+    def _add_problems(
+        self, case: Case, observation: Observation, summary: RegimeSummary
+    ) -> Finding | None:
+        latest = None
+        lost = set(self.outputs) - set(observation.outputs)
+        summary.fail += len(lost)
+        for problem in observation.problems:
+            structural = self._note(case, problem, "fail")
+            if problem.output not in lost and problem.output is not None:
+                summary.fail += 1
+            latest = latest or self._structural_finding(structural)
+        return latest
+
+    def _note(self, case: Case, problem: Problem, verdict: Bad) -> _Structural:
+        key = (problem.hypothesis, problem.output)
+        structural = self._structural.setdefault(key, _Structural(verdict, case, problem))
+        structural.count += 1
+        if verdict == "fail":
+            structural.verdict = "fail"
+        return structural
+
+    def _check_spread(
+        self, reference: CaseReference, output: str, observation: Observation
+    ) -> None:
+        spread = observation.spread.get(output, 0.0)
+        null, proven = reference.null[output], reference.proven[output]
+        verdict = judge_spread(spread, proven, null.tolerance, self.epsilon)
+        if verdict != "pass":
+            text = f"two runs on the same inputs differ by {spread:.3g} in {output}"
+            self._note(reference.case, Problem("nondeterministic", output, text), verdict)
+
+    def _count(self, summary: RegimeSummary, output: str, judgement: Judgement) -> None:
+        if judgement.verdict == "no_evidence":
+            summary.no_evidence += 1
+        else:
+            self.evidence[output] += 1
+        summary.passed += judgement.verdict == "pass"
+        summary.suspect += judgement.verdict == "suspect"
+        summary.fail += judgement.verdict == "fail"
+        for name in ("error_to_bound", "error_to_tolerance"):
+            known = getattr(summary, f"worst_{name}")
+            new = getattr(judgement, name)
+            setattr(summary, f"worst_{name}", new if known is None else max(known, new))
+
+    def _keep(
+        self,
+        reference: CaseReference,
+        output: str,
+        computed: npt.NDArray[np.float64],
+        judgement: Judgement,
+    ) -> Finding:
+        verdict: Bad = "fail" if judgement.verdict == "fail" else "suspect"
+        case = reference.case
+        group = self._groups.setdefault((output, verdict), _Group((case, judgement)))
+        group.count += 1
+        if _badness(judgement) > _badness(group.worst[1]):
+            group.worst = (case, judgement)
+        slack = min(judgement.tolerance, float(reference.proven[output].bound.max()))
+        truth = reference.truth[output].mid
+        evidence = Evidence(self.contract, reference.inputs, output, computed, truth, slack)
+        kept = self._failing.setdefault(output, [])
+        kept.append((judgement.error_to_tolerance, evidence))
+        kept.sort(key=lambda pair: pair[0], reverse=True)
+        del kept[_MOST_EVIDENCE:]
+        return self._finding(output, verdict, (case, judgement), group.count, ())
+
+    def _finding(
+        self,
+        output: str,
+        verdict: Bad,
+        worst: tuple[Case, Judgement],
+        count: int,
+        diagnosis: tuple[Diagnosis, ...],
+    ) -> Finding:
+        case, judgement = worst
+        if judgement.non_finite:
+            text = f"{output} is not finite where the true value is"
+            diagnosis = (Diagnosis("non-finite", text), *diagnosis)
+        return Finding(
+            verdict=verdict,
+            output=output,
+            regime=case.regime,
+            case=str(case),
+            count=count,
+            cases_total=self.cases,
+            diagnosis=diagnosis,
+            error=judgement.error,
+            bound=judgement.bound,
+            tolerance=judgement.tolerance,
+            element=judgement.element,
+            truth=judgement.truth,
+            computed=judgement.computed,
+            replay=self.replay(case),
+        )
+
+    def _structural_finding(self, structural: _Structural) -> Finding:
+        problem, case = structural.problem, structural.case
+        return Finding(
+            verdict=structural.verdict,
+            output=problem.output,
+            regime=case.regime,
+            case=str(case),
+            count=structural.count,
+            cases_total=self.cases,
+            diagnosis=(Diagnosis(problem.hypothesis, problem.explanation),),
+            replay=self.replay(case),
+        )
+
+    def _bias_finding(self, output: str, found: FoundBias) -> Finding:
+        case, judgement = self._last_judgement[output]
+        text = (
+            f"{output} is on average the true value times {1 + found.bias:.6g},"
+            f" over {found.cases} cases"
+        )
+        finding = self._finding(output, "suspect", (case, judgement), found.cases, ())
+        values = {**finding.__dict__, "diagnosis": (Diagnosis("constant-factor", text),)}
+        values["reason"] = (
+            f"biased across cases: {found.z:.1f} standard deviations, honest evaluations stay below"
+            f" {found.threshold:.1f}"
+        )
+        return Finding(**values)
+
+
+def _badness(judgement: Judgement) -> float:
+    return judgement.error_to_bound if judgement.verdict == "fail" else judgement.error_to_tolerance
+
+
+def _severity(finding: Finding) -> float:
+    limit = finding.bound if finding.verdict == "fail" else finding.tolerance
+    return (finding.error or 0.0) / limit if limit else float("inf")

@@ -1,0 +1,137 @@
+"""What a case is judged against: truth, proven bound and null, computed once and kept.
+
+They depend on the contract, the inputs and the machine alone, not on the kernel, so that they are
+cached on disk, keyed by the case and by a hash of the code that computes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from loracle.bounds import ProvenBound, proven_bounds
+from loracle.calibration import Null, calibrate
+from loracle.cases import Case, Inputs
+from loracle.contracts import CONTRACTS
+from loracle.generation import generate
+from loracle.truth import DEFAULT_PRECISION, enclose
+from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import MachineModel
+
+__all__ = ["CaseReference", "reference_of"]
+
+CACHE_VARIABLE = "LORACLE_CACHE_DIR"
+"""Environment variable that moves the cache; empty switches it off."""
+
+_HIGHEST_PRECISION = 16 * DEFAULT_PRECISION
+
+
+@dataclass(frozen=True)
+class CaseReference:
+    """The inputs of a case and, per output, its enclosed truth, proven bound and null."""
+
+    case: Case
+    inputs: Inputs
+    truth: dict[str, Enclosure]
+    proven: dict[str, ProvenBound]
+    null: dict[str, Null]
+
+    def with_finer_truth(self) -> CaseReference | None:
+        """The same with the truth at the highest precision; None if it has that already."""
+        contract = CONTRACTS[self.case.contract]
+        finest = enclose(contract, self.inputs, "float64", precision=_HIGHEST_PRECISION)
+        if all((finest[n].radius >= self.truth[n].radius).all() for n in finest):
+            return None
+        return CaseReference(self.case, self.inputs, finest, self.proven, self.null)
+
+
+def reference_of(case: Case, machine: MachineModel) -> CaseReference:
+    """The reference of a case, from the cache if it is there."""
+    inputs = generate(case)
+    path = _path(case, machine)
+    loaded = _load(path) if path is not None else None
+    if loaded is None:
+        contract = CONTRACTS[case.contract]
+        truth = enclose(contract, inputs, case.dtype)
+        proven = proven_bounds(contract, inputs, machine)
+        null = calibrate(contract, inputs, machine, truth)
+        loaded = truth, proven, null
+        if path is not None:
+            _store(path, *loaded)
+    return CaseReference(case, inputs, *loaded)
+
+
+def _path(case: Case, machine: MachineModel) -> Path | None:
+    root = os.environ.get(CACHE_VARIABLE)
+    if root == "":
+        return None
+    folder = Path(root) if root else Path(platformdirs.user_cache_dir("loracle"))
+    key = hashlib.sha256(repr((case, machine)).encode()).hexdigest()[:24]
+    return folder / _code_hash() / f"{key}.npz"
+
+
+@cache
+def _code_hash() -> str:
+    """Of every module that a cached number depends on: the specification and this package."""
+    import loracle_reference
+
+    digest = hashlib.sha256(np.__version__.encode())
+    roots = [Path(loracle_reference.__file__).parent, Path(__file__).parent]
+    files = [f for root in roots for f in sorted(root.rglob("*.py"))]
+    for file in files:
+        if not {"corpus", "adapters", "kernels", "demo", "harness"} & set(file.parts):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _store(
+    path: Path, truth: dict[str, Enclosure], proven: dict[str, ProvenBound], null: dict[str, Null]
+) -> None:
+    """Write atomically; a cache that cannot be written is no error."""
+    arrays: dict[str, np.ndarray] = {"outputs": np.array(list(truth))}
+    for name in truth:
+        arrays[f"{name}/high"] = truth[name].high
+        arrays[f"{name}/low"] = truth[name].low
+        arrays[f"{name}/radius"] = truth[name].radius
+        arrays[f"{name}/bound"] = proven[name].bound
+        arrays[f"{name}/biases"] = null[name].biases
+        arrays[f"{name}/scalars"] = np.array(
+            [proven[name].overflow_free, null[name].tolerance, null[name].bias_deviation]
+        )
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getvalue())
+        os.replace(temporary, path)
+    except OSError:
+        return
+
+
+def _load(
+    path: Path,
+) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]] | None:
+    """None if there is no entry, or none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    truth, proven, null = {}, {}, {}
+    for name in arrays["outputs"].tolist():
+        overflow_free, tolerance, deviation = arrays[f"{name}/scalars"].tolist()
+        truth[name] = Enclosure(*(arrays[f"{name}/{part}"] for part in ("high", "low", "radius")))
+        proven[name] = ProvenBound(arrays[f"{name}/bound"], bool(overflow_free))
+        null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation)
+    return truth, proven, null

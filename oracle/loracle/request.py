@@ -1,0 +1,126 @@
+"""What a validation is asked to do, checked before any work is done."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from loracle.cases import Case
+from loracle.contracts import Contract, contract_named
+from loracle.errors import UsageError
+from loracle.generation import cases_of, regimes_of
+from loracle.generation.generate import case_of
+from loracle.generation.regimes import REGIMES
+from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
+
+__all__ = [
+    "DEFAULT_CASES",
+    "checked_contract",
+    "checked_count",
+    "checked_dtype",
+    "checked_epsilon",
+    "checked_machine",
+    "checked_seed",
+    "chosen_cases",
+]
+
+DEFAULT_CASES = 6
+"""Cases per regime of a default run."""
+
+_MOST_CASES = 100_000
+
+
+def checked_dtype(dtype: Any) -> str:
+    """The name of a dtype given by name or as a torch.dtype; UsageError if it is not judged."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in FORMATS:
+        raise UsageError(f"unknown dtype {name!r}; known: {', '.join(FORMATS)}")
+    return name
+
+
+def checked_contract(contract: str | Contract | None) -> Contract | None:
+    """The contract by name; UsageError if there is none of that name."""
+    return contract_named(contract) if isinstance(contract, str) else contract
+
+
+def checked_count(cases: int | None) -> int:
+    """Cases per regime; UsageError unless it is a whole number of at least 1."""
+    if cases is None:
+        return DEFAULT_CASES
+    if isinstance(cases, bool) or not isinstance(cases, int) or not 1 <= cases <= _MOST_CASES:
+        raise UsageError(f"cases must be a whole number from 1 to {_MOST_CASES}, not {cases!r}")
+    return cases
+
+
+def checked_seed(seed: int) -> int:
+    """The seed; UsageError unless it is a whole number of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"the seed must be a whole number of at least 0, not {seed!r}")
+    return seed
+
+
+def checked_epsilon(epsilon: float | None) -> float | None:
+    """The promised error; UsageError unless it is positive and finite."""
+    if epsilon is None:
+        return None
+    if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
+        raise UsageError(f"epsilon must be a positive finite number, not {epsilon!r}")
+    return float(epsilon)
+
+
+def checked_machine(name: str | None, dtype: str) -> MachineModel:
+    """The machine model, the widest if none is named; UsageError on an unknown name."""
+    try:
+        return machine_model(name or "widest", dtype)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def chosen_cases(
+    contract: Contract,
+    dtype: str,
+    seed: int,
+    count: int,
+    regimes: Iterable[str] | None,
+    only_cases: Sequence[str] | None,
+) -> list[Case]:
+    """The cases of a run: `count` of each regime, or those named `REGIME:INDEX`.
+
+    Raises UsageError on a regime that the contract does not have or a case that is not of that
+    form.
+    """
+    known = regimes_of(contract)
+    if only_cases is not None:
+        return [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
+    chosen = known if regimes is None else tuple(dict.fromkeys(_several(regimes)))
+    for regime in chosen:
+        _check_regime(regime, contract, known)
+    if not chosen:
+        raise UsageError(f"no regime is named; {contract.name} has: {', '.join(known)}")
+    return cases_of(contract, dtype, seed, chosen, count)
+
+
+def _several(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _named_case(
+    contract: Contract, dtype: str, seed: int, key: str, known: tuple[str, ...]
+) -> Case:
+    regime, colon, index = str(key).rpartition(":")
+    if not colon or not index.isdigit() or int(index) >= _MOST_CASES:
+        raise UsageError(f"a case is named REGIME:INDEX, as in {known[0]}:0, not {key!r}")
+    _check_regime(regime, contract, known)
+    return case_of(contract, dtype, seed, regime, int(index))
+
+
+def _check_regime(regime: str, contract: Contract, known: tuple[str, ...]) -> None:
+    if regime in known:
+        return
+    if regime in REGIMES:
+        raise UsageError(f"{contract.name} has no regime {regime!r}; it has: {', '.join(known)}")
+    near = difflib.get_close_matches(str(regime), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(f"unknown regime {regime!r}; {hint}{contract.name} has: {', '.join(known)}")

@@ -1,0 +1,244 @@
+"""`loracle.validate`: kernel in, report out."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from typing import Any, Protocol
+
+from loracle.adapters import find_adapter
+from loracle.calibration import FALSE_ALARM_PROBABILITY
+from loracle.cases import Case
+from loracle.contracts import Contract
+from loracle.findings import Collector
+from loracle.generation import generate
+from loracle.harness import KernelProcess
+from loracle.harness.process import Loaded
+from loracle.reference import reference_of
+from loracle.report import Finding, Report, Verdict
+from loracle.request import (
+    checked_contract,
+    checked_count,
+    checked_dtype,
+    checked_epsilon,
+    checked_machine,
+    checked_seed,
+    chosen_cases,
+)
+from loracle_reference.floating_point import MachineModel
+
+__all__ = ["validate"]
+
+ENOUGH_EVIDENCE = 8
+"""Cases of every output that must be evidence for a pass."""
+
+_MOST_TIMEOUTS = 3
+"""A kernel that hung this often is not called again."""
+
+
+class OnProgress(Protocol):
+    """Called after every case with the finding it added, if any."""
+
+    def __call__(
+        self, done: int, total: int, regime: str, worst: Verdict, latest: Finding | None
+    ) -> None: ...
+
+
+def validate(
+    kernel: Callable[..., Any] | str,
+    contract: str | Contract | None = None,
+    dtype: Any = "float32",
+    device: str = "cpu",
+    cases: int | None = None,
+    seed: int = 0,
+    regimes: Iterable[str] | None = None,
+    epsilon: float | None = None,
+    machine: str | None = None,
+    timeout: float = 60,
+    *,
+    only_cases: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Judge a kernel against the specification.
+
+    kernel: a callable that takes the contract's keyword arguments and returns a mapping of
+    outputs, or a TARGET (`package.module:name`, `path/to/file.py:name`, or the name of an
+    adapter). contract: its name; inferred from the parameter names if None. dtype: a name or a
+    torch.dtype. cases: per regime. regimes: their names, all of the contract's if None. epsilon:
+    the absolute error the kernel promises, in the max norm, which replaces bound and tolerance.
+    machine: the model it is judged under, the widest if None. timeout: seconds for one call.
+    only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
+
+    Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
+    cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding.
+    """
+    started = time.monotonic()
+    dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
+    epsilon, wanted = checked_epsilon(epsilon), checked_contract(contract)
+    checked_machine(machine, dtype)
+    known = wanted or _only_contract(kernel)
+    if known is not None:
+        chosen_cases(known, dtype, seed, count, regimes, only_cases)
+    with KernelProcess(
+        kernel, contract=wanted, dtype=dtype, device=device, timeout=timeout
+    ) as process:
+        process.begin()
+        if known is not None:
+            # The child imports torch meanwhile; the first references are ready when it is.
+            first = chosen_cases(known, dtype, seed, count, regimes, only_cases)[0]
+            reference_of(first, checked_machine(machine, dtype))
+        loaded = process.finish()
+        declared = loaded.declaration
+        model = checked_machine(machine or declared.machine, dtype)
+        epsilon = declared.epsilon if epsilon is None else epsilon
+        plan = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
+        plan, skipped = _without_unsupported(plan, loaded, dtype)
+        collector = Collector(
+            loaded.contract,
+            loaded.outputs,
+            epsilon,
+            _replay(kernel, loaded, dtype, device, seed, machine, epsilon),
+        )
+        notes, reason = _run(process, plan, model, collector, on_progress)
+    findings = collector.findings()
+    verdict, reason = _verdict(findings, collector, reason)
+    return Report(
+        verdict=verdict,
+        reason=reason,
+        kernel=loaded.name,
+        contract=loaded.contract.name,
+        dtype=dtype,
+        device=device,
+        machine=model.name,
+        seed=seed,
+        epsilon=epsilon,
+        cases=collector.cases,
+        regimes=collector.regimes,
+        findings=findings,
+        skipped=skipped,
+        notes=[*loaded.notes, *notes],
+        evidence=collector.evidence,
+        false_alarm_probability=None if epsilon is not None else FALSE_ALARM_PROBABILITY,
+        seconds=time.monotonic() - started,
+        environment={**_versions(), **loaded.environment},
+    )
+
+
+def _run(
+    process: KernelProcess,
+    plan: list[Case],
+    model: MachineModel,
+    collector: Collector,
+    on_progress: OnProgress | None,
+) -> tuple[list[str], str]:
+    """Every case of the plan; returns notes, and why the run ended early, if it did."""
+    notes: dict[str, None] = {}
+    timeouts = 0
+    try:
+        for done, case in enumerate(plan, start=1):
+            process.submit(generate(case))
+            # The kernel runs in the child while its reference is made here.
+            reference = reference_of(case, model)
+            observation = process.collect()
+            latest = collector.add(reference, observation)
+            notes.update(dict.fromkeys(observation.notes))
+            if on_progress is not None:
+                on_progress(done, len(plan), case.regime, collector.worst, latest)
+            timeouts += any(p.hypothesis == "timeout" for p in observation.problems)
+            if timeouts == _MOST_TIMEOUTS and done < len(plan):
+                notes[f"stopped after {done} of {len(plan)} cases: {timeouts} timeouts"] = None
+                break
+    except KeyboardInterrupt:
+        notes[f"interrupted after {collector.cases} of {len(plan)} cases"] = None
+        return list(notes), "interrupted"
+    return list(notes), ""
+
+
+def _verdict(findings: list[Finding], collector: Collector, reason: str) -> tuple[Verdict, str]:
+    verdicts = {finding.verdict for finding in findings}
+    if "fail" in verdicts:
+        return "fail", reason
+    if verdicts or reason:
+        return "suspect", reason
+    if min(collector.evidence.values(), default=0) < ENOUGH_EVIDENCE:
+        return "suspect", "insufficient-evidence"
+    return "pass", ""
+
+
+def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
+    """The contract of an adapter that has one alone."""
+    adapter = find_adapter(kernel) if isinstance(kernel, str) and ":" not in kernel else None
+    if adapter is None or len(adapter.contracts) != 1:
+        return None
+    return checked_contract(next(iter(adapter.contracts)))
+
+
+def _without_unsupported(
+    plan: list[Case], loaded: Loaded, dtype: str
+) -> tuple[list[Case], list[dict[str, str]]]:
+    """The cases that the kernel supports, and what was left out with the reason."""
+    unsupported = set(loaded.declaration.unsupported)
+    skipped = [
+        {"what": output, "reason": "the kernel declares that it does not have this output"}
+        for output in loaded.contract.outputs
+        if output not in loaded.outputs
+    ]
+    if dtype in unsupported:
+        reason = "the kernel declares that it does not support this dtype"
+        return [], [*skipped, {"what": dtype, "reason": reason}]
+    left_out = sorted({case.regime for case in plan} & unsupported)
+    reason = "the kernel declares that it does not support this regime"
+    skipped += [{"what": regime, "reason": reason} for regime in left_out]
+    return [case for case in plan if case.regime not in unsupported], skipped
+
+
+def _replay(
+    kernel: Callable[..., Any] | str,
+    loaded: Loaded,
+    dtype: str,
+    device: str,
+    seed: int,
+    machine: str | None,
+    epsilon: float | None,
+) -> Callable[[Case], str]:
+    """The command, or for a callable the call, that runs one case again."""
+
+    def command(case: Case) -> str:
+        words = ["loracle", "validate", str(kernel), "--contract", loaded.contract.name]
+        words += ["--dtype", dtype, "--seed", str(seed), "--case", case.key]
+        for option, value, default in (
+            ("--device", device, "cpu"),
+            ("--machine", machine, None),
+            ("--epsilon", epsilon, loaded.declaration.epsilon),
+        ):
+            if value != default:
+                words += [option, str(value)]
+        return shlex.join(words)
+
+    def call(case: Case) -> str:
+        arguments = [loaded.name, f"contract={loaded.contract.name!r}", f"dtype={dtype!r}"]
+        arguments += [f"seed={seed}", f"only_cases=[{case.key!r}]"]
+        for name, value, default in (
+            ("device", device, "cpu"),
+            ("machine", machine, None),
+            ("epsilon", epsilon, loaded.declaration.epsilon),
+        ):
+            if value != default:
+                arguments.append(f"{name}={value!r}")
+        return f"loracle.validate({', '.join(arguments)})"
+
+    return command if isinstance(kernel, str) else call
+
+
+def _versions() -> dict[str, Any]:
+    """The versions of what makes the truth; the kernel's environment comes from its process."""
+    names = ("loracle", "numpy", "python-flint", "mpmath", "ml_dtypes")
+    versions: dict[str, Any] = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
