@@ -11,10 +11,10 @@ __all__ = ["RIGHT_KERNELS"]
 _linear = partial(right, "lora-linear", "loracle.corpus.right.lora_linear")
 _aloragc = partial(right, "aloragc", "loracle.corpus.right.aloragc")
 _attention = partial(right, "lora-attention", "loracle.corpus.right.lora_attention")
-_stream = "loracle.corpus.right.streaming"
 
 _NOT_FLOAT64 = ("float32", "bfloat16", "float16")
 _ASSOCIATION = "algebra: the product of matrices is associative"
+_ONLINE = "algebra: exp(x - m) = exp(x - m') exp(m' - m)"
 _SUMMATION = "algebra: sums may be taken in any order"
 _CANCELLATION = "https://github.com/HazyResearch/HipKittens/pull/64"
 _EXTRA_BITS = "https://github.com/sgl-project/sglang/pull/28226"
@@ -51,8 +51,9 @@ RIGHT_KERNELS: tuple[RightKernel, ...] = (
     _aloragc("weight_applied_to_keys", "W C2^T and p C2 first.", _ASSOCIATION),
     _aloragc("low_rank_unmerged", "Every product goes through the rank.", _ASSOCIATION),
     _aloragc("partial_sums_stored", "Every partial sum stored in the dtype.", _CANCELLATION),
-    right("aloragc", _stream, "aloragc_forward", "Blocked, online softmax.", _SUMMATION),
-    right("aloragc", _stream, "aloragc_reverse", "Blocked, last block first.", _SUMMATION),
+    _aloragc("online_softmax_in_dtype", "Running softmax, stored in the dtype.", _ONLINE),
+    _aloragc("streaming_forward", "The oracle's own streaming kernel.", _SUMMATION),
+    _aloragc("streaming_reverse", "The same, last block first.", _SUMMATION),
     _attention("closed_form", "The printed formulas, step by step.", "Lemmas E.1, F.1 and F.3"),
     _attention("eager_autograd", "Plain torch, differentiated by autograd.", "Definition 1.2"),
     _attention("sdpa_math", "torch's unfused attention.", "torch.nn.attention.SDPBackend.MATH"),
@@ -69,6 +70,6 @@ RIGHT_KERNELS: tuple[RightKernel, ...] = (
     _attention("scaling_folded_into_b", "s B first.", "algebra: (s B) A = s (B A)"),
     _attention("float64_inside", "Everything in float64.", _EXTRA_BITS),
     _attention("float32_inside", "Everything in float32.", _EXTRA_BITS, dtypes=_NOT_FLOAT64),
-    right("lora-attention", _stream, "attention_forward", "Blocked, online softmax.", _SUMMATION),
-    right("lora-attention", _stream, "attention_reverse", "Blocked, last block first.", _SUMMATION),
+    _attention("streaming_forward", "The oracle's own streaming kernel.", _SUMMATION),
+    _attention("streaming_reverse", "The same, last block first.", _SUMMATION),
 )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loracle.corpus.calls import AloragcCall, Outputs, kernel
 from loracle.corpus.closed_form import adapted, aloragc, residual, score_gradient, softmax
+from loracle.kernels import streaming
 
 __all__ = [
     "closed_form",
@@ -19,7 +20,10 @@ __all__ = [
     "log_sum_exp_recomputed",
     "low_rank_unmerged",
     "normalised_last",
+    "online_softmax_in_dtype",
     "partial_sums_stored",
+    "streaming_forward",
+    "streaming_reverse",
     "weight_applied_to_keys",
 ]
 
@@ -127,3 +131,35 @@ def partial_sums_stored(**call: Unpack[AloragcCall]) -> Outputs:
     p = score_gradient(f, product(residual(product(f, c3), call["y"]), c3.T))
     grad_w = product(product(c1.T, p), c2)
     return {"grad_a": product(call["b"].T, grad_w), "grad_b": product(grad_w, call["a"].T)}
+
+
+@kernel
+def online_softmax_in_dtype(**call: Unpack[AloragcCall]) -> Outputs:
+    """Z, the row maxima and the normaliser are updated and stored in the dtype after every block
+    of four keys; f is recomputed from the last maxima and normaliser."""
+    c1, c2, c3 = call["c1"], call["c2"], call["c3"]
+    scores = c1 @ adapted(call["w"], call["b"], call["a"]) @ c2.T
+    largest = torch.full_like(scores[:, :1], -torch.inf)
+    normaliser, z = torch.zeros_like(largest), torch.zeros_like(call["y"])
+    for start in range(0, len(c2), 4):
+        block = scores[:, start : start + 4]
+        previous, largest = largest, torch.maximum(largest, block.amax(dim=1, keepdim=True))
+        rescale, weights = torch.exp(previous - largest), torch.exp(block - largest)
+        normaliser = rescale * normaliser + weights.sum(dim=1, keepdim=True)
+        z = rescale * z + weights @ c3[start : start + 4]
+    f = torch.exp(scores - largest) / normaliser
+    p = score_gradient(f, residual(z / normaliser, call["y"]) @ c3.T)
+    grad_w = c1.T @ p @ c2
+    return {"grad_a": call["b"].T @ grad_w, "grad_b": grad_w @ call["a"].T}
+
+
+@kernel
+def streaming_forward(**call: Unpack[AloragcCall]) -> Outputs:
+    """Blocks of three queries and keys, first block first, everything recomputed."""
+    return streaming.aloragc(**call, block_queries=3, block_keys=3)
+
+
+@kernel
+def streaming_reverse(**call: Unpack[AloragcCall]) -> Outputs:
+    """Blocks of five queries and four keys, last block of keys first."""
+    return streaming.aloragc(**call, block_queries=5, block_keys=4, reverse=True)

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from loracle.corpus.calls import LoraAttentionCall, Outputs, kernel, only
 from loracle.corpus.closed_form import adapted, lora_attention, residual, score_gradient, softmax
+from loracle.kernels import streaming
 
 __all__ = [
     "beta_folded_into_queries",
@@ -23,6 +24,8 @@ __all__ = [
     "scaling_folded_into_b",
     "sdpa_flash",
     "sdpa_math",
+    "streaming_forward",
+    "streaming_reverse",
 ]
 
 
@@ -150,3 +153,15 @@ def float64_inside(**call: Unpack[LoraAttentionCall]) -> Outputs:
 def float32_inside(**call: Unpack[LoraAttentionCall]) -> Outputs:
     """Everything in float32, one rounding of each result."""
     return _inside(call, torch.float32)
+
+
+@kernel
+def streaming_forward(**call: Unpack[LoraAttentionCall]) -> Outputs:
+    """Blocks of three queries and keys, first block first, everything recomputed."""
+    return streaming.lora_attention(**call, block_queries=3, block_keys=3)
+
+
+@kernel
+def streaming_reverse(**call: Unpack[LoraAttentionCall]) -> Outputs:
+    """Blocks of five queries and four keys, last block of keys first."""
+    return streaming.lora_attention(**call, block_queries=5, block_keys=4, reverse=True)
