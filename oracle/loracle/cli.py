@@ -159,7 +159,7 @@ def regimes() -> None:
 @_commands.command()
 def demo() -> int:
     """Judge peft, loralib and torch, then two kernels that are wrong."""
-    from loracle.demo import run_demo
+    from loracle.demo.script import run_demo
     from loracle.terminal import make_console
 
     return run_demo(make_console())

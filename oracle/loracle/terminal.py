@@ -12,7 +12,7 @@ from rich.text import Text
 
 from loracle.report import Finding, RegimeSummary, Report
 
-__all__ = ["STYLES", "headline", "make_console", "number", "show"]
+__all__ = ["STYLES", "headline", "make_console", "number", "show", "show_finding"]
 
 STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
 
@@ -44,7 +44,7 @@ def show(report: Report, console: Console) -> None:
         console.print(_regime_table(report.regimes))
     for finding in report.findings:
         console.print()
-        _show_finding(finding, report.epsilon, console)
+        show_finding(finding, report.epsilon, console)
     _show_remarks(report, console)
     console.print()
     console.print(_verdict_line(report))
@@ -125,7 +125,7 @@ def _ratio(ratio: float | None, style_above_one: str) -> Text:
     return Text(number(ratio), style=style_above_one if ratio is not None and ratio > 1 else "")
 
 
-def _show_finding(finding: Finding, epsilon: float | None, console: Console) -> None:
+def show_finding(finding: Finding, epsilon: float | None, console: Console) -> None:
     title = Text.assemble(
         (finding.verdict.upper(), STYLES[finding.verdict]),
         "  ",

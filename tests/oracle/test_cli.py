@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,15 +22,12 @@ ROOTS = [Path(__file__).parents[2] / root for root in ("reference", "oracle")]
 
 
 class FakeValidation:
-    """Stands in for `loracle.validation`: remembers what it was asked, answers what it is told."""
+    """Stands in for `loracle.validate`: remembers what it was asked, answers what it is told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: dict[str, Any] = {}
         self.answer: Report | BaseException = UsageError("no answer was set")
-        module = ModuleType("loracle.validation")
-        module.validate = self.validate  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "loracle.validation", module)
-        monkeypatch.setattr(loracle, "validation", module, raising=False)
+        monkeypatch.setattr("loracle.validation.validate", self.validate)
 
     def validate(self, kernel: str, *, on_progress: Callable[..., None], **options: Any) -> Report:
         self.asked = {"kernel": kernel, **options}

@@ -1,0 +1,1 @@
+"""`loracle demo`: real third parties that are right, and two kernels that are wrong."""
