@@ -8,9 +8,10 @@ Without `-m deep` each kernel runs in one dtype and with one seed, both drawn by
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 import loracle
 from loracle.corpus.catalogue import RIGHT, WRONG, RightKernel, WrongKernel
@@ -23,19 +24,18 @@ PROVEN_IN = ("float64", "float32")
 """Where roundings are so small that a wrong kernel must be proven wrong, not merely suspected."""
 
 
-def _one_each(entries: Iterable[Entry]) -> Iterator[object]:
-    for entry in entries:
-        drawn = zlib.crc32(entry.name.encode())
-        dtype = entry.dtypes[drawn % len(entry.dtypes)]
-        seed = SEEDS[drawn // 16 % len(SEEDS)]
-        yield pytest.param(entry, dtype, seed, id=f"{entry.name}-{dtype}-seed{seed}")
+def _claim(entry: Entry, dtype: str, seed: int) -> ParameterSet:
+    return pytest.param(entry, dtype, seed, id=f"{entry.name}-{dtype}-seed{seed}")
 
 
-def _all_of(entries: Iterable[Entry]) -> Iterator[object]:
-    for entry in entries:
-        for dtype in entry.dtypes:
-            for seed in SEEDS:
-                yield pytest.param(entry, dtype, seed, id=f"{entry.name}-{dtype}-seed{seed}")
+def _drawn(entry: Entry) -> ParameterSet:
+    number = zlib.crc32(entry.name.encode())
+    dtype = entry.dtypes[number % len(entry.dtypes)]
+    return _claim(entry, dtype, SEEDS[number // 16 % len(SEEDS)])
+
+
+def _all_of(entries: Iterable[Entry]) -> list[ParameterSet]:
+    return [_claim(e, dtype, seed) for e in entries for dtype in e.dtypes for seed in SEEDS]
 
 
 def _validated(entry: Entry, dtype: str, seed: int) -> Report:
@@ -74,12 +74,12 @@ def _check_let_pass(entry: RightKernel, dtype: str, seed: int) -> None:
     assert not report.findings, _told(report)
 
 
-@pytest.mark.parametrize(("entry", "dtype", "seed"), _one_each(WRONG))
+@pytest.mark.parametrize(("entry", "dtype", "seed"), [_drawn(e) for e in WRONG])
 def test_wrong_kernel_is_caught(entry: WrongKernel, dtype: str, seed: int) -> None:
     _check_caught(entry, dtype, seed)
 
 
-@pytest.mark.parametrize(("entry", "dtype", "seed"), _one_each(RIGHT))
+@pytest.mark.parametrize(("entry", "dtype", "seed"), [_drawn(e) for e in RIGHT])
 def test_right_kernel_passes(entry: RightKernel, dtype: str, seed: int) -> None:
     _check_let_pass(entry, dtype, seed)
 

@@ -31,6 +31,7 @@ NUMERICAL = {
     "wrong-sign",
     "zero-gradient",
     "factor-two",
+    "mean-instead-of-sum",
     "target-ignored",
     "missing-softmax-correction",
     "wrong-softmax-scale",

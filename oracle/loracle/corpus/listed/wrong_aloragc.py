@@ -82,6 +82,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "mean_squared_error",
         "The loss is a mean over the elements of the residual.",
         "algebra: equation (3.3) sums",
+        hypotheses=("mean-instead-of-sum",),
         outputs=_BOTH,
     ),
     _wrong(

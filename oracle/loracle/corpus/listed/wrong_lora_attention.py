@@ -104,6 +104,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "mean_squared_error",
         "The loss is a mean over the length.",
         "algebra: Definition 1.2 sums",
+        hypotheses=("mean-instead-of-sum",),
         outputs=_ALL_OUTPUTS,
     ),
     _wrong(

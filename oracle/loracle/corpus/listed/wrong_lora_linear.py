@@ -11,7 +11,6 @@ __all__ = ["WRONG_LORA_LINEAR"]
 _GRADIENTS = ("grad_x", "grad_lora_a", "grad_lora_b")
 _ALL_OUTPUTS = ("output", *_GRADIENTS)
 _ADAPTERS = ("grad_lora_a", "grad_lora_b")
-_MULTIPLE = ("constant-factor", "factor-two")
 _COARSER_THAN_BFLOAT16 = (
     "bfloat16: it is the storage dtype; float16: three bits of one intermediate are within what its"
     " own roundings may do"
@@ -60,14 +59,14 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "scaling_is_alpha",
         "s = alpha where alpha / r is meant.",
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
-        hypotheses=_MULTIPLE,
+        hypotheses=("constant-factor",),
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
         "scaling_of_rslora",
         "s = alpha / sqrt(r) where alpha / r is meant.",
         "algebra: alpha / sqrt(r) = sqrt(r) (alpha / r)",
-        hypotheses=_MULTIPLE,
+        hypotheses=("constant-factor",),
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
@@ -133,6 +132,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "batch_mean",
         "dA and dB are means over the batch.",
         "algebra: dA and dB are sums over batch and length",
+        hypotheses=("mean-instead-of-sum",),
         outputs=_ADAPTERS,
     ),
     _formula(
