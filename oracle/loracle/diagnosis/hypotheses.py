@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from loracle.cases import Inputs
 from loracle.diagnosis.evidence import Evidence
-from loracle.evaluation import matrices, output_shapes
+from loracle.evaluation import bind_sizes, matrices, output_shapes
 from loracle_reference.arithmetic.double import Double, DoubleMatrix
 from loracle_reference.attention import adapted_weight, attention_probabilities, residual
 from loracle_reference.gradient import adapter_gradient, aloragc_adapter_gradient
@@ -37,12 +37,8 @@ class Hypothesis:
     wrong_truth: Callable[[Evidence], Array | None]
 
 
-def _factor(name: str, explanation: str, factor: Callable[[Inputs], float | None]) -> Hypothesis:
-    def wrong_truth(evidence: Evidence) -> Array | None:
-        value = factor(evidence.inputs)
-        return None if value is None else np.asarray(evidence.truth * value)
-
-    return Hypothesis(name, explanation, wrong_truth)
+def _factor(name: str, explanation: str, factor: float) -> Hypothesis:
+    return Hypothesis(name, explanation, lambda evidence: np.asarray(evidence.truth * factor))
 
 
 def _changed(
@@ -71,25 +67,38 @@ def _with(inputs: Inputs, tensors: Mapping[str, Array] | None = None, **scalars:
     return Inputs({**inputs.tensors, **(tensors or {})}, {**inputs.scalars, **scalars})
 
 
-def _scalar(name: str, function: Callable[[float], float]) -> Callable[[Inputs], float | None]:
-    def factor(inputs: Inputs) -> float | None:
-        return function(inputs.scalars[name]) if name in inputs.scalars else None
+def _wrong_scaling(name: str, explanation: str, wrong: Callable[[float], float]) -> Hypothesis:
+    """The scaling replaced: a factor of the adapters' gradients, a change of the LoRA term
+    elsewhere."""
 
-    return factor
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        scaling = evidence.inputs.scalars["scaling"]
+        if evidence.output in ("output", "grad_x"):
+            return _evaluate(evidence, _with(evidence.inputs, scaling=wrong(scaling)))
+        return np.asarray(evidence.truth * (wrong(scaling) / scaling))
+
+    return Hypothesis(name, explanation, wrong_truth)
 
 
 _SCALINGS = (
-    _factor(
+    _wrong_scaling(
         "missing-scaling",
-        "{output} is the true value divided by the scaling: the factor alpha / r is left out",
-        lambda i: _scalar("scaling", lambda s: 1 / s)(i),
+        "{output} lacks the scaling alpha / r: it is what a scaling of 1 gives",
+        lambda s: 1.0,
     ),
-    _factor(
-        "squared-scaling",
-        "{output} is the true value times the scaling once more: alpha / r is applied twice",
-        _scalar("scaling", lambda s: s),
-    ),
+    _wrong_scaling("squared-scaling", "{output} has the scaling alpha / r twice", lambda s: s * s),
 )
+
+
+def _mean_instead_of_sum(symbols: tuple[str, ...]) -> Hypothesis:
+    def factor(evidence: Evidence) -> Array | None:
+        sizes = bind_sizes(evidence.contract, evidence.inputs)
+        terms = math.prod(sizes[symbol] for symbol in symbols)
+        return np.asarray(evidence.truth / terms) if terms > 1 else None
+
+    explanation = f"{{output}} is the true value divided by {' * '.join(symbols)}: a mean, no sum"
+    return Hypothesis("mean-instead-of-sum", explanation, factor)
+
 
 _FACTORS = (
     Hypothesis(
@@ -97,13 +106,13 @@ _FACTORS = (
         "{output} is exactly zero in every entry",
         lambda e: np.zeros_like(e.truth) if not e.computed.any() else None,
     ),
-    _factor("wrong-sign", "{output} has the opposite sign", lambda i: -1.0),
+    _factor("wrong-sign", "{output} has the opposite sign", -1.0),
     _factor(
         "factor-two",
         "{output} is twice the true value, as without the 1/2 of the loss",
-        lambda i: 2.0,
+        2.0,
     ),
-    _factor("factor-two", "{output} is half the true value", lambda i: 0.5),
+    _factor("factor-two", "{output} is half the true value", 0.5),
 )
 
 
@@ -238,12 +247,14 @@ HYPOTHESES: Mapping[str, tuple[Hypothesis, ...]] = {
     "lora-linear": (
         *_SCALINGS,
         *_FACTORS,
+        *(_mean_instead_of_sum(n) for n in (("batch",), ("length",), ("batch", "length"))),
         *_transposed_weights(("weight",)),
         *_transposed_deltas((("weight", "lora_a", "lora_b"),)),
         _TRANSPOSED_RESULT,
     ),
     "aloragc": (
         *_FACTORS,
+        *(_mean_instead_of_sum(n) for n in (("L",), ("L", "d"))),
         _TARGET_IGNORED,
         Hypothesis("missing-softmax-correction", _MISSING_CORRECTION, _aloragc_without_correction),
         *_SOFTMAX_SCALES,
@@ -254,6 +265,7 @@ HYPOTHESES: Mapping[str, tuple[Hypothesis, ...]] = {
     "lora-attention": (
         *_SCALINGS,
         *_FACTORS,
+        *(_mean_instead_of_sum(n) for n in (("L",), ("L", "d"))),
         _TARGET_IGNORED,
         Hypothesis(
             "missing-softmax-correction", _MISSING_CORRECTION, _attention_without_correction
