@@ -48,27 +48,31 @@ def aloragc_lora_init(generator: np.random.Generator, sizes: Sizes, index: int) 
 
 
 def aloragc_saturated(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
-    """Scores up to 100, with every second key close to its neighbour so that two share the
+    """A largest score of 100, with every second key close to its neighbour so that two share the
     weight."""
     tensors = _aloragc_gaussian(generator, sizes)
+    _tie_neighbours(generator, tensors["c2"])
     weight = tensors["w"] + tensors["b"] @ tensors["a"]
-    _saturate(generator, tensors, "c1", "c2", tensors["c1"] @ weight, tensors["c2"], beta=1.0)
+    tensors["c1"] *= _saturating_factor(tensors["c1"] @ weight, tensors["c2"], beta=1.0)
     return Raw(tensors, {})
 
 
 def aloragc_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
-    """No sum cancels: see `_designed_values` and `_designed_keys`; scores of about 0.1."""
+    """No sum cancels: see `_designed_values` and `_designed_keys`.
+
+    The scores are tiny because W is, not because C1 and C2 are: gradients stay far from underflow.
+    """
     queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
     leading = index % keys
     return Raw(
         {
-            "c1": positive(generator, queries, d, scale=0.25),
+            "c1": positive(generator, queries, d),
             "c2": _designed_keys(generator, keys, d, leading),
             "c3": _designed_values(generator, keys, d, leading),
-            "w": positive(generator, d, d, scale=0.25),
-            "a": positive(generator, rank, d, scale=0.5),
-            "b": positive(generator, d, rank, scale=0.5),
-            "y": -positive(generator, queries, d),
+            "w": positive(generator, d, d, scale=1 / 64),
+            "a": positive(generator, rank, d, scale=1 / 8),
+            "b": positive(generator, d, rank, scale=1 / 8),
+            "y": -positive(generator, queries, d, scale=4),
         },
         {},
     )
@@ -96,11 +100,12 @@ def lora_attention_lora_init(generator: np.random.Generator, sizes: Sizes, index
 
 
 def lora_attention_saturated(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
-    """Scores up to 100, with every second key close to its neighbour."""
+    """A largest score of 100, with every second key close to its neighbour."""
     tensors, scalars = _lora_attention_gaussian(generator, sizes, index)
+    _tie_neighbours(generator, tensors["x_k"])
     queries = _projected(tensors, "q", scalars["scaling"])
     keys = _projected(tensors, "k", scalars["scaling"])
-    _saturate(generator, tensors, "x_q", "x_k", queries, keys, beta=scalars["beta"])
+    tensors["x_q"] *= _saturating_factor(queries, keys, beta=scalars["beta"])
     return Raw(tensors, scalars)
 
 
@@ -110,15 +115,15 @@ def lora_attention_designed(generator: np.random.Generator, sizes: Sizes, index:
     scaling, beta = SCALINGS[index % len(SCALINGS)], BETAS[index % len(BETAS)]
     sign, leading = math.copysign(1.0, scaling), index % keys
     tensors = {
-        "x_q": positive(generator, queries, d, scale=0.25),
-        "x_k": _designed_keys(generator, keys, d, leading),
+        "x_q": positive(generator, queries, d, scale=0.5),
+        "x_k": _designed_keys(generator, keys, d, leading) / 2,
         "x_v": _designed_values(generator, keys, d, leading),
-        "y": -sign * positive(generator, queries, d),
+        "y": -sign * positive(generator, queries, d, scale=4),
     }
-    for projection in "qkv":
-        tensors[f"w_{projection}"] = sign * positive(generator, d, d, scale=0.5)
-        tensors[f"a_{projection}"] = positive(generator, rank, d, scale=0.5)
-        tensors[f"b_{projection}"] = positive(generator, d, rank, scale=0.5)
+    for projection, scale in (("q", 1 / 4), ("k", 1 / 4), ("v", 1 / 2)):
+        tensors[f"w_{projection}"] = sign * positive(generator, d, d, scale=scale / 4)
+        tensors[f"a_{projection}"] = positive(generator, rank, d, scale=scale)
+        tensors[f"b_{projection}"] = positive(generator, d, rank, scale=scale)
     return Raw(tensors, {"scaling": scaling, "beta": beta})
 
 
@@ -162,29 +167,22 @@ def _projected(tensors: dict[str, Array], projection: str, scaling: float) -> Ar
     return np.asarray(tensors[f"x_{projection}"] @ (tensors[f"w_{projection}"] + scaling * (b @ a)))
 
 
-def _saturate(
-    generator: np.random.Generator,
-    tensors: dict[str, Array],
-    query_name: str,
-    key_name: str,
-    queries: Array,
-    keys: Array,
-    *,
-    beta: float,
-) -> None:
-    """Scale the queries to a largest score of 100 and put odd keys next to even ones, about one
-    unit of score apart."""
-    scale = _SATURATED_SCORE / np.abs(beta * (queries @ keys.T)).max()
-    tensors[query_name] *= scale
-    rows = tensors[key_name]
+def _tie_neighbours(generator: np.random.Generator, rows: Array) -> None:
+    """Put every second row next to the one before it: where scores are 100, about one unit
+    apart."""
     odd = rows[1::2]
     odd[:] = rows[: 2 * len(odd) : 2] + gaussian(generator, *odd.shape, scale=1 / _SATURATED_SCORE)
 
 
+def _saturating_factor(queries: Array, keys: Array, *, beta: float) -> float:
+    """What the queries are multiplied by for a largest score of 100."""
+    return float(_SATURATED_SCORE / np.abs(beta * (queries @ keys.T)).max())
+
+
 def _designed_values(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
-    """One leading row of order one, the others an eighth: q_jl - <f_j, q_j> is far from
+    """One leading row, the others an eighth of it: q_jl - <f_j, q_j> is far from
     cancelling."""
-    values = positive(generator, keys, d, scale=0.125)
+    values = positive(generator, keys, d, scale=0.25)
     values[leading] *= 8
     return values
 
@@ -192,6 +190,6 @@ def _designed_values(generator: np.random.Generator, keys: int, d: int, leading:
 def _designed_keys(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
     """The sign of q_jl - <f_j, q_j>, which is positive for the leading key alone: p C2 does not
     cancel."""
-    rows = -positive(generator, keys, d, scale=0.25)
+    rows = -positive(generator, keys, d)
     rows[leading] *= -1
     return rows
