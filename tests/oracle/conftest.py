@@ -1,13 +1,24 @@
-"""Reports made up by hand, for the tests of what shows and writes them."""
+"""A cache of references of the session's own, and reports made up by hand, for the tests of what
+shows and writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from loracle.report import Diagnosis, Finding, RegimeSummary, Report
+
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORACLE_CACHE_DIR", str(tmp_path_factory.mktemp("references")))
+        yield
+
 
 ENVIRONMENT = {"torch": "2.13.0", "python": "3.11.7", "versions": {"numpy": "2.4.6"}}
 

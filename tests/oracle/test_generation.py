@@ -1,0 +1,291 @@
+"""What each regime promises, on the inputs it generates."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+
+from loracle.cases import Inputs
+from loracle.contracts import CONTRACTS
+from loracle.evaluation import bind_sizes, gradients
+from loracle.generation import REGIMES, cases_of, generate, regimes_of
+from loracle.generation.sampling import SCALINGS
+from loracle.request import DEFAULT_CASES
+from loracle_reference.arithmetic.rounding import Rounding
+from loracle_reference.floating_point import FORMATS, machine_model, round_to_format
+
+from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, in_double, indices, seeds
+
+Array = npt.NDArray[np.float64]
+
+ATTENTION = ("aloragc", "lora-attention")
+MULTIPLES = {"sub-threshold": 0.25, "threshold": 1.0, "super-threshold": 4.0}
+
+
+def projected(inputs: Inputs, which: str, *, magnitudes: bool = False) -> Array:
+    """X_Q W_Q or X_K W_K, or C1 W and C2 for aloragc; of absolute values if `magnitudes`."""
+    tensors = {n: np.abs(t) if magnitudes else t for n, t in inputs.tensors.items()}
+    if "c1" in tensors:
+        weight = tensors["w"] + tensors["b"] @ tensors["a"]
+        return tensors["c1"] @ weight if which == "q" else tensors["c2"]
+    scaling = inputs.scalars["scaling"]
+    delta = tensors[f"b_{which}"] @ tensors[f"a_{which}"]
+    scaled = (abs(scaling) if magnitudes else scaling) * delta
+    return tensors[f"x_{which}"] @ (tensors[f"w_{which}"] + scaled)
+
+
+def scores(inputs: Inputs) -> Array:
+    beta = inputs.scalars.get("beta", 1.0)
+    return beta * (projected(inputs, "q") @ projected(inputs, "k").T)
+
+
+@pytest.mark.parametrize(("contract", "regime"), list(product(ATTENTION, MULTIPLES)))
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices)
+def test_norm_regimes_are_at_their_threshold(
+    contract: str, regime: str, dtype: str, seed: int, index: int
+) -> None:
+    """Catches a Gamma taken of one side alone, of the unadapted weight, without beta or d, or a
+    logarithm of L in place of M."""
+    case = a_case(contract, dtype, regime, index, seed)
+    inputs = generate(case)
+    sizes, beta = dict(case.sizes), inputs.scalars.get("beta", 1.0)
+    wanted = math.sqrt(MULTIPLES[regime] * math.log(max(sizes["M"], 2)) / (beta * sizes["d"]))
+    for which in "qk":
+        gamma = float(np.abs(projected(inputs, which)).max())
+        # Three tensors are rounded; each moves the sums by at most u times their magnitudes.
+        unit = FORMATS[dtype].unit_roundoff
+        natural_scale = float(projected(inputs, which, magnitudes=True).max())
+        moved = 4.5 * (unit + 2.0**-50) * natural_scale
+        assert abs(gamma - wanted) <= moved
+        if dtype == "float64":
+            assert gamma == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("contract", ATTENTION)
+def test_threshold_check_can_fail(contract: str) -> None:
+    """The natural scale in the allowance above is no blank cheque: in float32 neither the beta nor
+    the d, the adapter or L for M can go missing unnoticed."""
+    case = a_case(contract, "float32", "threshold", 0)
+    inputs = generate(case)
+    sizes, beta = dict(case.sizes), inputs.scalars.get("beta", 1.0)
+    gamma = float(np.abs(projected(inputs, "q")).max())
+    allowance = 4.5 * 2.0**-24 * float(projected(inputs, "q", magnitudes=True).max())
+    wrong = [
+        math.sqrt(math.log(sizes["L"]) / (beta * sizes["d"])),
+        math.sqrt(math.log(sizes["M"]) / beta),
+        math.sqrt(math.log(sizes["M"]) / (2 * beta * sizes["d"])),
+    ]
+    if contract == "lora-attention":
+        wrong.append(math.sqrt(math.log(sizes["M"]) / sizes["d"]))
+        unadapted = inputs.tensors["x_q"] @ inputs.tensors["w_q"]
+    else:
+        unadapted = inputs.tensors["c1"] @ inputs.tensors["w"]
+    wrong.append(float(np.abs(unadapted).max()))
+    for value in wrong:
+        assert abs(gamma - value) > allowance
+
+
+@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+@given(seed=seeds, index=indices)
+def test_inputs_are_exact_in_the_dtype(contract: str, regime: str, seed: int, index: int) -> None:
+    """Catches a truth of unrounded inputs: the kernel would be blamed for the rounding. Every dtype
+    rounds the same numbers."""
+    plain = generate(a_case(contract, "float64", regime, index, seed))
+    for dtype in DTYPES:
+        case = a_case(contract, dtype, regime, index, seed)
+        inputs = generate(case)
+        assert inputs.scalars == plain.scalars
+        assert set(inputs.tensors) == set(CONTRACTS[contract].tensors)
+        assert set(inputs.scalars) == set(CONTRACTS[contract].scalars)
+        assert bind_sizes(CONTRACTS[contract], inputs) == dict(case.sizes)
+        for name, tensor in inputs.tensors.items():
+            assert np.isfinite(tensor).all()
+            assert np.array_equal(tensor, round_to_format(tensor, dtype))
+            assert np.array_equal(tensor, round_to_format(plain.tensors[name], dtype))
+        for value in inputs.scalars.values():
+            assert float(round_to_format(value, dtype)) == value
+
+
+@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+@given(seed=seeds)
+def test_scalings_hide_nothing(contract: str, regime: str, seed: int) -> None:
+    """A scaling of 1, 2, 1/2 or 1/r would hide a missing, doubled or inverted one; all three occur
+    in a default run."""
+    if "scaling" not in CONTRACTS[contract].scalars:
+        return
+    seen = set()
+    for index in range(DEFAULT_CASES):
+        case = a_case(contract, "float32", regime, index, seed)
+        scaling = generate(case).scalars["scaling"]
+        seen.add(scaling)
+        assert scaling in (1.5, 1.25, -0.75)
+        assert scaling not in {1.0, 2.0, 0.5, 1 / dict(case.sizes)["r"]}
+    assert seen == set(SCALINGS)
+
+
+@given(seed=seeds, index=indices)
+def test_beta_is_no_common_reading(seed: int, index: int) -> None:
+    """A beta of 1, 1/sqrt(d) or beta^2 near them would hide a wrong softmax scale; and scores must
+    feel it."""
+    for regime in regimes_of(CONTRACTS["lora-attention"]):
+        case = a_case("lora-attention", "float32", regime, index, seed)
+        beta = generate(case).scalars["beta"]
+        d = dict(case.sizes)["d"]
+        for other in (1.0, 1 / math.sqrt(d), 1 / d):
+            if d > 1:
+                assert abs(beta / other - 1) > 0.01
+        assert abs(beta - 1) > 0.1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_a_default_run_has_every_shape(contract: str, seed: int) -> None:
+    """Catches a generator of square cases alone (L for M, rectangular weights never seen) or never
+    square (a transposed result is then only a wrong shape), or of r < d or batch 1 alone."""
+    cases = cases_of(
+        CONTRACTS[contract], "float32", seed, regimes_of(CONTRACTS[contract]), DEFAULT_CASES
+    )
+    sizes = [dict(case.sizes) for case in cases]
+    assert all(size >= 1 for case in sizes for size in case.values())
+    if contract == "lora-linear":
+        shapes = {
+            "square": any(s["in"] == s["out"] > 1 for s in sizes),
+            "rectangular": any(s["in"] != s["out"] for s in sizes),
+            "batch of one": any(s["batch"] == 1 for s in sizes),
+            "batches": any(s["batch"] >= 2 for s in sizes),
+            "r > 1": any(s["r"] > 1 for s in sizes),
+            "r differs": any(s["r"] not in (s["in"], s["out"]) for s in sizes),
+        }
+    else:
+        shapes = {
+            "L = M": any(s["L"] == s["M"] for s in sizes),
+            "L < M": any(s["L"] < s["M"] for s in sizes),
+            "L > M": any(s["L"] > s["M"] for s in sizes),
+            "r = d": any(s["r"] == s["d"] > 1 for s in sizes),
+            "1 < r < d": any(1 < s["r"] < s["d"] for s in sizes),
+        }
+    assert all(shapes.values()), shapes
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@given(seed=seeds, index=indices)
+def test_lora_init_has_a_zero_b_alone(contract: str, seed: int, index: int) -> None:
+    """Catches a B that is small instead of zero, or an A that is zero too (both gradients would
+    be)."""
+    for dtype in DTYPES:
+        inputs = generate(a_case(contract, dtype, "lora-init", index, seed))
+        for name, tensor in inputs.tensors.items():
+            is_b = name in {"b", "lora_b"} or name.startswith("b_")
+            assert (not tensor.any()) if is_b else tensor.all(), name
+
+
+@pytest.mark.parametrize("contract", ATTENTION)
+@given(seed=seeds, index=indices)
+def test_saturated_scores_reach_a_hundred(contract: str, seed: int, index: int) -> None:
+    """Catches scaling before the keys are tied (the largest score may be lost), and keys that are
+    not tied: a softmax that rounds its scores would still pick the right key."""
+    inputs = generate(a_case(contract, "float64", "saturated", index, seed))
+    values = scores(inputs)
+    assert np.abs(values).max() == pytest.approx(100, rel=1e-9)
+    pairs = values.shape[1] // 2 * 2
+    gaps = np.abs(values[:, 1:pairs:2] - values[:, 0:pairs:2])
+    assert 0 < gaps.max() < 15
+    rounded = scores(generate(a_case(contract, "bfloat16", "saturated", index, seed)))
+    # float32's exponential overflows from 88.7 on, so that one without a shift is found out.
+    assert 90 < np.abs(rounded).max() < 110
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@given(seed=seeds, index=indices)
+def test_designed_inputs_do_not_cancel(contract: str, seed: int, index: int) -> None:
+    """The natural scale (all terms in absolute value) is at most four times every entry of every
+    output: else the proven bound would be too wide to fail a factor of two in 16 bits. The smallest
+    sizes that tell all letters apart."""
+    case = a_case(contract, "bfloat16", "designed", index, seed)
+    inputs = generate(case)
+    assert max(size for symbol, size in case.sizes) <= 4
+    machine = machine_model("widest", "float64")
+    results = gradients(CONTRACTS[contract], inputs, Rounding(machine))
+    for name, truth in in_double(CONTRACTS[contract], inputs).items():
+        natural_scale = results[name].natural_scale.reshape(truth.shape)
+        assert (natural_scale <= 4 * np.abs(truth)).all(), name
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_other_regimes_do_cancel(contract: str) -> None:
+    """The check above can fail: Gaussian inputs do not pass it."""
+    regime = "typical" if contract == "lora-linear" else "threshold"
+    inputs = generate(a_case(contract, "float64", regime))
+    results = gradients(CONTRACTS[contract], inputs, Rounding(machine_model("widest", "float64")))
+    for name, truth in in_double(CONTRACTS[contract], inputs).items():
+        natural_scale = results[name].natural_scale.reshape(truth.shape)
+        assert (natural_scale > 4 * np.abs(truth)).any(), name
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@given(seed=seeds, index=indices)
+def test_ragged_sizes_are_multiples_of_nothing(contract: str, seed: int, index: int) -> None:
+    """Catches sizes with a common divisor with a tile of 16: no tail would be dropped. For
+    attention both lengths exceed one tile."""
+    sizes = dict(a_case(contract, "float32", "ragged", index, seed).sizes)
+    for symbol, size in sizes.items():
+        assert symbol == "r" or math.gcd(size, 16) == 1, symbol
+    if contract != "lora-linear":
+        assert min(sizes["L"], sizes["M"]) > 16
+
+
+@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+@given(seed=seeds, index=indices)
+def test_replay(contract: str, regime: str, seed: int, index: int) -> None:
+    """A case is what it is whatever else is generated: catches a stream shared between cases, and a
+    seed, index, regime or contract that does not enter."""
+    case = a_case(contract, "float32", regime, index, seed)
+    first = generate(case)
+    generate(a_case(contract, "float32", regime, index + 1, seed))
+    again = generate(a_case(contract, "float32", regime, index, seed))
+    assert again.scalars == first.scalars
+    for name, tensor in first.tensors.items():
+        assert np.array_equal(again.tensors[name], tensor)
+    # A grid of sizes may repeat; the entries of a Gaussian or uniform draw do not.
+    for other in (
+        a_case(contract, "float32", regime, index, seed + 1),
+        a_case(contract, "float32", regime, index + 1, seed),
+    ):
+        target = "grad_output" if contract == "lora-linear" else "y"
+        assert not np.array_equal(generate(other).tensors[target], first.tensors[target])
+
+
+def test_regimes_and_contracts_draw_from_streams_of_their_own() -> None:
+    """Catches a stream that depends on the seed alone: the regimes would repeat one input."""
+    seen = set()
+    for contract, regime in PAIRS:
+        target = "grad_output" if contract == "lora-linear" else "y"
+        seen.add(float(generate(a_case(contract, "float64", regime)).tensors[target].ravel()[0]))
+    assert len(seen) == len(PAIRS)
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_cases_of(contract: str) -> None:
+    """Fewer cases or regimes are a part of more of them: catches an index over the whole run."""
+    known = CONTRACTS[contract]
+    regimes = regimes_of(known)
+    everything = cases_of(known, "float32", 3, regimes, 4)
+    assert len(everything) == len(set(everything)) == 4 * len(regimes)
+    assert [case.regime for case in everything[::4]] == list(regimes)
+    some = cases_of(known, "float32", 3, regimes[1:2], 2)
+    assert some == everything[4:6]
+    assert [case.key for case in some] == [f"{regimes[1]}:0", f"{regimes[1]}:1"]
+
+
+def test_every_regime_serves_a_contract_and_says_what_it_reveals() -> None:
+    for name, regime in REGIMES.items():
+        assert regime.name == name
+        assert set(regime.makers) == set(regime.sizes) <= set(CONTRACTS)
+        assert regime.makers
+        assert len(regime.reveals) > 30
