@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch._dynamo
 from torch import Tensor
 
 __all__ = ["compiled_alpha", "eager_alpha", "forgetful_backward"]
@@ -92,10 +91,19 @@ def _alpha_layer(x: Tensor, weight: Tensor, lora_a: Tensor, lora_b: Tensor, s: f
 
 @cache
 def _compiled_layer() -> Layer:
+    # The compiler takes a second to import, which the other kernels need not wait for.
+    import torch._dynamo.config
+    import torch._inductor.config
+    import torch.fx.experimental._config
+
     # At its limit of recompilations dynamo silently runs the layer eagerly, and the compiled code
     # would pass without having run: an exception is what a judge needs.
     torch._dynamo.config.recompile_limit = 256
     torch._dynamo.config.fail_on_recompile_limit_hit = True
+    # Sizes that happen to be equal are no reason to compile anew, and so small a layer compiles
+    # faster without a pool of processes.
+    torch.fx.experimental._config.use_duck_shape = False
+    torch._inductor.config.compile_threads = 1
     layer: Layer = torch.compile(_alpha_layer, dynamic=True)
     return layer
 

@@ -69,7 +69,7 @@ def _third_parties(console: Console) -> list[Outcome]:
         for contract in ADAPTERS[name].contracts:
             for dtype in DTYPES:
                 report = _judge(name, contract=contract, dtype=dtype)
-                console.print(_row(report))
+                console.print(_row(name, report))
                 _print_findings(report, console)
                 outcomes.append(
                     Outcome(f"{name}, {contract}, {dtype}: pass", report.verdict == "pass")
@@ -81,7 +81,7 @@ def _forgotten_factor(console: Console) -> list[Outcome]:
     console.print(Text("A backward of its own that forgets the scaling", style="bold"))
     console.print("    grad_lora_b = upstream.T @ (x @ lora_a.T)          # scaling * is missing\n")
     report = _judge(f"{KERNELS}:forgetful_backward", contract="lora-linear", dtype="float32")
-    console.print(_row(report))
+    console.print(_row("forgetful_backward", report))
     _print_findings(report, console)
     wrong = {finding.output for finding in report.findings}
     return [
@@ -98,7 +98,7 @@ def _compiled_line(console: Console) -> list[Outcome]:
     console.print(Text("One line of torch, run eagerly and compiled", style="bold"))
     console.print("    output = torch.add(base, x_a @ lora_b.T, alpha=scaling)\n")
     eager = _judge(f"{KERNELS}:eager_alpha", contract="lora-linear", dtype="float32")
-    console.print(_row(eager))
+    console.print(_row("eager_alpha", eager))
     outcomes = [Outcome("eager_alpha: pass", eager.verdict == "pass")]
     if not _has_compiler():
         console.print("torch.compile needs a C++ compiler and none is found: not compiled here.")
@@ -112,7 +112,7 @@ def _compiled_line(console: Console) -> list[Outcome]:
         cases=4,
         timeout=300,
     )
-    console.print(_row(compiled))
+    console.print(_row("compiled_alpha", compiled))
     _print_findings(compiled, console)
     story, told = story_of_compilation(compiled)
     console.print(story)
@@ -146,13 +146,12 @@ def _judge(kernel: str, **options: object) -> Report:
     return report
 
 
-def _row(report: Report) -> Text:
+def _row(name: str, report: Report) -> Text:
     ratios = [
         summary.worst_error_to_bound
         for summary in report.regimes.values()
         if summary.worst_error_to_bound is not None
     ]
-    name = report.kernel.removeprefix(f"{KERNELS}:")
     return Text.assemble(
         (f"{report.verdict.upper():<9}", STYLES[report.verdict]),
         f"{name:<20}{report.contract:<16}{report.dtype:<10}",
