@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ _ELEMENTS = 100_000
 """At least the number of elements that a default run of any contract judges."""
 
 _SAMPLES = 24
+_SOFTMAXES: tuple[Literal["quotient", "log-sum-exp"], ...] = ("quotient", "log-sum-exp")
 _SIGMA_INFLATION = 1.35
 """sigma is estimated from 24 samples: its 99.9 % confidence limit is 1.35 times the estimate."""
 
@@ -77,12 +79,19 @@ def calibrate(
             simulated = Simulated(dtype, strategy)
             evaluated = gradients(contract, inputs, simulated)
             legal.append({name: simulated.array(matrix) for name, matrix in evaluated.items()})
-        sampled = gradients(contract, inputs, Stochastic(machine, samples=_SAMPLES, seed=seed))
+        sampled = [
+            gradients(
+                contract,
+                inputs,
+                Stochastic(machine, samples=_SAMPLES, seed=seed, softmax=softmax),
+            )
+            for softmax in _SOFTMAXES
+        ]
         return {
             name: _null(
                 rows(enclosure.mid),
                 np.stack([evaluation[name] for evaluation in legal]),
-                sampled[name].samples,
+                np.stack([evaluation[name].samples for evaluation in sampled]),
             )
             for name, enclosure in truth.items()
         }
@@ -93,15 +102,15 @@ def _null(
     legal: npt.NDArray[np.float64],
     sampled: npt.NDArray[np.float64],
 ) -> Null:
-    """Shapes: truth (m, n), legal (strategies, m, n), sampled (samples, m, n)."""
+    """Shapes: truth (m, n), legal (strategies, m, n), sampled (softmaxes, samples, m, n)."""
     legal_errors, random_errors = legal - truth, sampled - truth
-    sigma = float(np.sqrt(np.mean(np.square(random_errors), axis=0)).max()) * _SIGMA_INFLATION
+    sigma = float(np.sqrt(np.mean(np.square(random_errors), axis=1)).max()) * _SIGMA_INFLATION
     tolerance = float(np.abs(legal_errors).max()) + _T * sigma
     norm = float(np.square(truth).sum()) or 1.0
     biases = (legal_errors * truth).sum(axis=(1, 2)) / norm
-    random_biases = (random_errors * truth).sum(axis=(1, 2)) / norm
+    random_biases = (random_errors * truth).sum(axis=(2, 3)) / norm
     return Null(
         tolerance if math.isfinite(tolerance) else math.inf,
         biases,
-        float(np.sqrt(np.mean(np.square(random_biases)))) * _SIGMA_INFLATION,
+        float(np.sqrt(np.mean(np.square(random_biases), axis=1)).max()) * _SIGMA_INFLATION,
     )

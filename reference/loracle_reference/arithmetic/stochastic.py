@@ -10,6 +10,8 @@ typical errors only, never for a proof.)
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -80,10 +82,17 @@ class StochasticMatrix(Matrix):
         return self._rounded(product.reshape(*self.samples.shape[:2], -1))
 
     def softmax_rows(self) -> StochasticMatrix:
-        """With the row maximum subtracted, as every kernel that survives large scores does."""
-        shifted = self._rounded(self.samples - self.samples.max(axis=2, keepdims=True))
+        """By quotient, with the row maximum subtracted, or from a stored log-sum-exp, whose
+        rounding every key of the row shares."""
+        largest = self.samples.max(axis=2, keepdims=True)
+        shifted = self._rounded(self.samples - largest)
         exponentials = shifted._exponential(shifted.samples)
-        return exponentials.divide_rows(exponentials.row_sum())
+        total = exponentials.row_sum()
+        if self.arithmetic.softmax == "quotient":
+            return exponentials.divide_rows(total)
+        log_sum_exp = self._rounded(largest + self._rounded(np.log(total.samples)).samples)
+        difference = self._rounded(self.samples - log_sum_exp.samples)
+        return self._exponential(difference.samples)
 
     def _column(self, column: StochasticMatrix) -> StochasticMatrix:
         if column.shape != (self.shape[0], 1):
@@ -120,12 +129,20 @@ class Stochastic(Arithmetic[StochasticMatrix]):
 
     name = "stochastic"
 
-    def __init__(self, machine: MachineModel, *, samples: int = 32, seed: int = 0) -> None:
+    def __init__(
+        self,
+        machine: MachineModel,
+        *,
+        samples: int = 32,
+        seed: int = 0,
+        softmax: Literal["quotient", "log-sum-exp"] = "quotient",
+    ) -> None:
         """Raises ValueError unless there is at least one sample."""
         if samples < 1:
             raise ValueError("at least one sample is needed")
         self.machine = machine
         self.samples = samples
+        self.softmax = softmax
         self._generator = np.random.default_rng(seed)
 
     def uniform(self, shape: tuple[int, ...]) -> Array:
