@@ -103,6 +103,7 @@ def _compiled_line(console: Console) -> list[Outcome]:
     if not _has_compiler():
         console.print("torch.compile needs a C++ compiler and none is found: not compiled here.")
         return outcomes
+    console.print(Text("torch.compile at work; the first time takes half a minute", style="dim"))
     # Sizes that are one are compiled anew, and every regime has some: two regimes must do.
     compiled = _judge(
         f"{KERNELS}:compiled_alpha",
@@ -163,7 +164,6 @@ def _row(name: str, report: Report) -> Text:
 def _print_findings(report: Report, console: Console) -> None:
     for finding in report.findings:
         show_finding(finding, report.epsilon, console)
-        console.print()
 
 
 def _diagnoses(report: Report) -> set[str]:
