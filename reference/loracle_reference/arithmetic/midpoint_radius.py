@@ -102,30 +102,27 @@ def _gamma(length: int) -> float:
 
 
 def product(left: Pair, right: Pair) -> tuple[FloatArray, FloatArray]:
-    """The matrix product, inner sums in blocks.
+    """The matrix product: rad >= |A| rB + rA (|B| + rB) + the rounding errors of the midpoints.
 
-    rad >= |A| (rB + gamma |B|) + rA (|B| + rB) + n eta. A radius or gamma term may itself underflow
-    before it is multiplied by a large number, so eta is added to the factor, not to the product.
+    n eta is what each of the products may lose to underflow.
     """
     (left_mid, left_rad), (right_mid, right_rad) = left, right
     inner = left_mid.shape[1]
     mid, rad = allocate((left_mid.shape[0], right_mid.shape[1]))
-    growth = _gamma(inner)
     with np.errstate(all="ignore"):
-        for number, block in enumerate(_blocks(inner)):
-            a, b = left_mid[:, block], right_mid[block]
-            _accumulate(mid, a, b, first=number == 0)
-            size_a, size_b = np.abs(a), np.abs(b)
-            rad_a = None if left_rad is None else left_rad[:, block]
-            rad_b = None if right_rad is None else right_rad[block]
-            if rad_a is None or (rad_b is not None and size_b.size <= size_a.size):
-                _accumulate(rad, size_a, _widened(size_b, rad_b, growth), first=number == 0)
-                if rad_a is not None:
-                    rad += rad_a @ (size_b if rad_b is None else size_b + rad_b)
-            else:
-                _accumulate(rad, _widened(size_a, rad_a, growth), size_b, first=number == 0)
-                if rad_b is not None:
-                    rad += (size_a + rad_a) @ rad_b
+        scales = _scales(left_mid, right_mid)
+        if scales is None:
+            _plain_product(left_mid, right_mid, mid, rad)
+        else:
+            _split_product(left_mid, right_mid, scales, mid, rad)
+        for block in _blocks(inner):
+            if right_rad is not None:
+                rad += np.abs(left_mid[:, block]) @ right_rad[block]
+            if left_rad is not None:
+                size = np.abs(right_mid[block])
+                if right_rad is not None:
+                    size += right_rad[block]
+                rad += left_rad[:, block] @ size
         rad += 4 * inner * ETA
         rad *= _inflation(2 * inner + 8)
         # A row of exact zeros on the left, or a column of them on the right, gives exact zeros.
@@ -134,21 +131,89 @@ def product(left: Pair, right: Pair) -> tuple[FloatArray, FloatArray]:
     return mid, rad
 
 
+def _plain_product(a: FloatArray, b: FloatArray, mid: FloatArray, rad: FloatArray) -> None:
+    """mid := a @ b and rad >= gamma |a| |b|.
+
+    gamma |b| may underflow before it is multiplied by a large number, so eta is added to it.
+    """
+    growth = _gamma(a.shape[1])
+    for number, block in enumerate(_blocks(a.shape[1])):
+        _accumulate(mid, a[:, block], b[block], first=number == 0)
+        wide = np.abs(b[block])
+        wide *= growth
+        wide += ETA
+        _accumulate(rad, np.abs(a[:, block]), wide, first=number == 0)
+
+
+_Scales = tuple[FloatArray, FloatArray, int]
+_EXPONENTS = 900
+"""Scales beyond 2^+-900 are left to the plain product: nothing of a split one may overflow or
+underflow."""
+
+
+def _scales(a: FloatArray, b: FloatArray) -> _Scales | None:
+    """Powers of two above the rows of a and the columns of b (0 above zeros), and how many leading
+    bits below them a product of n terms adds up exactly; None where they are out of range."""
+    bits = (53 - (a.shape[1] - 1).bit_length()) // 2
+    columns = np.maximum(a.max(axis=1, keepdims=True), -a.min(axis=1, keepdims=True))
+    rows = np.maximum(b.max(axis=0, keepdims=True), -b.min(axis=0, keepdims=True))
+    scales = []
+    lowest = -2 * bits
+    for tops in (columns, rows):
+        exponents = np.frexp(tops)[1]
+        some = exponents[tops > 0]
+        if some.size:
+            if max(some.max(), -some.min()) > _EXPONENTS:
+                return None
+            lowest += int(some.min())
+        scales.append(np.where(tops > 0, np.ldexp(1.0, exponents), 0.0))
+    return (scales[0], scales[1], bits) if lowest >= -1000 else None
+
+
+def _split_product(
+    a: FloatArray, b: FloatArray, scales: _Scales, mid: FloatArray, rad: FloatArray
+) -> None:
+    """mid := a @ b with hardly more than its own last rounding, and rad >= the error.
+
+    a = a1 + a2 exactly, where row i of a1 holds multiples of s_i 2^-k and |a2| <= s_i 2^-k / 2
+    for its scale s_i; likewise b by columns with scales t_j (after K. Ozaki, T. Ogita, S. Oishi and
+    S. M. Rump). With n 2^(2k) <= 2^53 the product a1 b1 is exact in any order of summation, and
+    a b = a1 b1 + (a1 b2 + a2 b), where the magnitudes in the parentheses add up to at most
+    n s_i t_j 2^-k: so the error is gamma times that, and u |mid| for the last sum.
+    """
+    rows, columns, bits = scales
+    inner = a.shape[1]
+    for number, block in enumerate(_blocks(inner)):
+        first = number == 0
+        a1, a2 = _split(a[:, block], rows, bits)
+        b1, b2 = _split(b[block], columns, bits)
+        _accumulate(mid, a1, b1, first=first)
+        _accumulate(rad, a1, b2, first=first)
+        rad += a2 @ b[block]
+    mid += rad
+    # Two sums for every block, and two roundings for the sum of the two parts.
+    error = (2 * _gamma(inner) + 4 * UNIT) * inner * 2.0**-bits * _inflation(8)
+    for chunk in row_chunks((mid.shape[0], mid.shape[1])):
+        np.abs(mid[chunk], out=rad[chunk])
+        rad[chunk] *= 2 * UNIT
+        rad[chunk] += (rows[chunk] * error) * columns
+
+
+def _split(values: FloatArray, scales: FloatArray, bits: int) -> tuple[FloatArray, FloatArray]:
+    """Multiples of scale 2^-bits and the rest, for bits <= 51: the sum with 1.5 2^52 such units
+    stays between 2^52 and 2^53 of them, where a number has no finer digit."""
+    anchor = scales * (1.5 * 2.0 ** (52 - bits))
+    leading = values + anchor
+    leading -= anchor
+    return leading, values - leading
+
+
 def _accumulate(total: FloatArray, left: FloatArray, right: FloatArray, *, first: bool) -> None:
     """total := left @ right, or total += left @ right if it is not the first."""
     if first:
         np.matmul(left, right, out=total)
     else:
         total += left @ right
-
-
-def _widened(size: FloatArray, rad: FloatArray | None, growth: float) -> FloatArray:
-    """rad + growth * size + eta."""
-    wide: FloatArray = size * growth
-    if rad is not None:
-        wide += rad
-    wide += ETA
-    return wide
 
 
 def _zero_lines(matrix: Pair, axis: int) -> npt.NDArray[np.bool_]:
@@ -161,7 +226,7 @@ def _zero_lines(matrix: Pair, axis: int) -> npt.NDArray[np.bool_]:
 
 
 def add(operation: np.ufunc, left: Pair, right: Pair, mid: FloatArray, rad: FloatArray) -> None:
-    """mid, rad := the entrywise sum or difference (np.add or np.subtract) of two pairs of one shape.
+    """mid, rad := the entrywise sum or difference (np.add or np.subtract) of two pairs.
 
     rad >= ra + rb + u |mid|; 2u instead of u, because that product may underflow where the sum,
     which has no error of underflow, still has one of rounding.
@@ -177,22 +242,29 @@ def add(operation: np.ufunc, left: Pair, right: Pair, mid: FloatArray, rad: Floa
 
 
 def row_sum(pair: Pair) -> tuple[FloatArray, FloatArray]:
-    """The columns of the midpoints and radii of the row sums, in blocks of BLOCK columns.
+    """The columns of the midpoints and radii of the row sums.
 
-    rad >= the sum of the radii + gamma times the sum of |mid|; eta for the underflow of the latter.
+    The leading bits of a row are added up exactly, as in `_split_product` with a factor of ones,
+    so that the error is gamma n s_i 2^-k for the rest and u |mid| for the last sum.
     """
     values, radii = pair
-    columns = values.shape[1]
-    mid, size, rad = (np.zeros((values.shape[0], 1)) for _ in range(3))
-    for block in _blocks(columns):
-        part = values[:, block]
-        mid += part.sum(axis=1, keepdims=True)
-        size += np.abs(part).sum(axis=1, keepdims=True)
-        if radii is not None:
-            rad += radii[:, block].sum(axis=1, keepdims=True)
-    if columns > 1:
-        rad += _gamma(columns) * size + np.minimum(size, ETA)
-    rad *= _inflation(columns + 4)
+    terms = values.shape[1]
+    rad = np.zeros((values.shape[0], 1)) if radii is None else radii.sum(axis=1, keepdims=True)
+    tops = np.maximum(values.max(axis=1, keepdims=True), -values.min(axis=1, keepdims=True))
+    bits = 51 - (terms - 1).bit_length()
+    scales = np.where(tops > 0, np.ldexp(1.0, np.frexp(tops)[1]), 0.0)
+    # Below or above these scales nothing is split off: the plain sum errs by gamma n s_i.
+    split = (tops > 2.0**-_EXPONENTS) & (tops < 2.0**_EXPONENTS)
+    leading, rest = _split(values, np.where(split, scales, 0.0), bits)
+    if not split.all():
+        leading = np.where(split, leading, 0.0)
+        rest = np.where(split, rest, values)
+    mid = leading.sum(axis=1, keepdims=True) + rest.sum(axis=1, keepdims=True)
+    if terms > 1:
+        left = np.where(split, 2.0**-bits, 1.0) * scales
+        rad += (terms * UNIT * _inflation(terms)) * terms * left + np.minimum(tops, ETA)
+        rad += 2 * UNIT * np.abs(mid)
+    rad *= _inflation(terms + 8)
     return mid, rad
 
 

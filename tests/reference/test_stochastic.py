@@ -1,0 +1,65 @@
+"""Monte Carlo arithmetic: its spread is that of real roundings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.stochastic import Stochastic
+from loracle_reference.attention import attention_probabilities
+from loracle_reference.floating_point import machine_model, round_to_format
+
+WIDEST = machine_model("widest", "float32")
+
+
+def test_a_seed_gives_the_same_samples_and_another_gives_others() -> None:
+    """Tolerances must replay."""
+
+    def sample(seed: int) -> np.ndarray:
+        stochastic = Stochastic(WIDEST, samples=4, seed=seed)
+        matrix = stochastic.matrix(np.full((3, 3), 1.1))
+        return (matrix @ matrix).samples
+
+    np.testing.assert_array_equal(sample(1), sample(1))
+    assert (sample(1) != sample(2)).any()
+
+
+@pytest.mark.parametrize("terms", [4, 32, 128])
+@pytest.mark.parametrize("coherent", [True, False])
+def test_the_spread_of_a_sum_is_that_of_sequential_float32_sums(terms: int, coherent: bool) -> None:
+    """Between half and twice (three times where terms share a sign, whose partial sums the model
+    only approximates); catches a variance that is linear where it should be quadratic, or forgets
+    n."""
+    generator = np.random.default_rng(0)
+    left = generator.standard_normal((64, terms))
+    right = generator.standard_normal((terms, 64))
+    if coherent:
+        left, right = np.abs(left), np.abs(right)
+    left, right = round_to_format(left, "float32"), round_to_format(right, "float32")
+    simulated = Simulated("float32", STRATEGIES[0])
+    real = simulated.array(simulated.matrix(left) @ simulated.matrix(right)) - left @ right
+    stochastic = Stochastic(WIDEST, samples=8)
+    sampled = (stochastic.matrix(left) @ stochastic.matrix(right)).samples - left @ right
+    ratio = float(np.sqrt(np.mean(sampled**2) / np.mean(real**2)))
+    assert 0.5 < ratio < (3 if coherent else 2)
+
+
+@pytest.mark.parametrize("softmax", ["quotient", "log-sum-exp"])
+def test_probabilities_sum_to_one_only_by_quotient(softmax: Any) -> None:
+    """From a log-sum-exp the whole row shares one error: the row sum misses 1 by much more."""
+    generator = np.random.default_rng(2)
+    queries = generator.standard_normal((6, 4)) * 8
+    keys = generator.standard_normal((7, 4)) * 8
+    stochastic = Stochastic(WIDEST, samples=16, softmax=softmax)
+    f = attention_probabilities(stochastic.matrix(queries), stochastic.matrix(keys))
+    miss = float(np.abs(f.samples.sum(axis=2) - 1).max())
+    assert (miss > 2e-6) == (softmax == "log-sum-exp")
+
+
+def test_there_must_be_a_sample() -> None:
+    """One line, ValueError."""
+    with pytest.raises(ValueError, match="at least one sample"):
+        Stochastic(WIDEST, samples=0)
