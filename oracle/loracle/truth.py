@@ -62,7 +62,7 @@ def check_against_loss(
     """Raises SpecificationError unless <gradients, D> and the derivative of the loss along D
     overlap.
 
-    D is a random direction with entries +-1 in every tensor that has a gradient.
+    D is a random direction with entries +-1 in every tensor that an output is the derivative in.
     """
     generator = np.random.default_rng(zlib.crc32(contract.name.encode()))
     interval = Interval()
@@ -70,9 +70,7 @@ def check_against_loss(
     scalars = {name: point.pop(name) for name in contract.scalars}
     direction, expected, radius = {}, 0.0, 0.0
     for output, enclosure in enclosures.items():
-        name = output.removeprefix("grad_")
-        if name not in contract.tensors:
-            continue
+        name = _argument_of(contract, output)
         signs = np.asarray(generator.integers(2, size=enclosure.high.shape) * 2.0 - 1, np.float64)
         direction[name] = interval.matrix(rows(signs))
         expected += float((signs * enclosure.mid).sum())
@@ -89,6 +87,13 @@ def check_against_loss(
             f" the closed form by {difference:.3g}, more than the radius {allowed:.3g}; this is"
             " a defect of loracle: please report it with the case"
         )
+
+
+def _argument_of(contract: Contract, output: str) -> str:
+    """The argument in which the derivative of the loss is this output: x for grad_x, and, the loss
+    being <grad_output, output>, grad_output for output."""
+    name = output.removeprefix("grad_")
+    return name if name in contract.tensors else f"grad_{output}"
 
 
 def _score_entries(contract: Contract, inputs: Inputs) -> int:
