@@ -22,7 +22,8 @@ class Judgement:
     """The verdict on one output of one case.
 
     element, error, bound, truth and computed are those of the worst element: the one with the
-    largest ratio of error to bound, or to tolerance where nothing is claimed. error_to_bound and
+    largest ratio of error to bound, or the largest error where the verdict is suspect or, some
+    bound being infinite, pass or no_evidence. error_to_bound and
     error_to_tolerance are the largest ratios. undecided: the radius of the truth is too wide to
     tell fail from not fail, and the truth must be enclosed more finely.
     """
@@ -80,7 +81,8 @@ def judge(
             verdict = "no_evidence"
         else:
             verdict = "pass"
-        by = to_bound if np.isfinite(bound).all() and verdict != "suspect" else error
+        by_bound = verdict == "fail" or (verdict != "suspect" and np.isfinite(bound).all())
+        by = to_bound if by_bound else error
         worst = np.unravel_index(int(np.argmax(by)), computed.shape)
     return Judgement(
         verdict=verdict,
