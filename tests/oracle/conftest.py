@@ -11,7 +11,6 @@ import pytest
 from loracle.report import Diagnosis, Finding, RegimeSummary, Report
 
 
-
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests neither read nor fill the user's cache."""
