@@ -25,7 +25,7 @@ __all__ = ["Answer", "ForkedChild", "FreshInterpreter", "InThisProcess", "Place"
 Answer = LoadedKernel | Refused | Observed
 
 _PATIENCE = 2.0
-_TAIL = 8192
+_TAIL = 1 << 16
 
 _START = (
     "import sys; sys.path[:] = sys.argv[2:]; "
@@ -48,6 +48,9 @@ class Place(Protocol):
 
     def autopsy(self) -> str:
         """How it died, in words, after `take` raised; ends it."""
+
+    def interrogate(self) -> str | None:
+        """Where in the user's code it hangs, `file.py:12`, if that can be told; ends it."""
 
     def kill(self) -> None:
         """End it now, with everything it started; may be called again."""
@@ -113,6 +116,15 @@ class _Child(ABC):
                 "the process died with signal SIGKILL (killed from outside, as for want of memory)"
             )
         return f"the process died with signal {name}{where}{_last_words(tail)}"
+
+    def interrogate(self) -> str | None:
+        # faulthandler answers this signal with a traceback.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGABRT)
+        self._wait(_PATIENCE)
+        place = place_of_death(self._log_tail())
+        self.kill()
+        return place
 
     def kill(self) -> None:
         if os.getpid() != self._owner or self._log.closed:
@@ -259,6 +271,10 @@ class InThisProcess:
     def autopsy(self) -> str:
         """Not reached: this place dies with the program."""
         return "this process"
+
+    def interrogate(self) -> str | None:
+        """Not reached: nothing is waited for."""
+        return None
 
     def kill(self) -> None:
         """Nothing to end."""

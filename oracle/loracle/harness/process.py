@@ -237,8 +237,10 @@ class KernelProcess:
             first = self._answered == 0 and not self._first_call_failed
             limit = self._timeout * (_FIRST_CALL_FACTOR if first else 1)
             self._first_call_failed |= first
+            place = self._place.interrogate()
             self._discard()
-            return _failure("timeout", f"no answer within {limit:g} s")
+            where = f"; it was at {place}" if place else ""
+            return _failure("timeout", f"no answer within {limit:g} s{where}")
         try:
             answer = self._place.take()
         except EOFError:

@@ -8,6 +8,7 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 from loracle.harness.words import one_line
@@ -31,7 +32,8 @@ def place_of_death(stderr_tail: str) -> str | None:
     if not fatal:
         return None
     lines = ((m["file"], int(m["line"])) for m in _FATAL_LINE.finditer(report))
-    return _innermost_of_user(lines)
+    # Outside of ours, a forked child's stack goes on with the parent's.
+    return _innermost_of_user(takewhile(lambda frame: not _is_ours(frame[0]), lines))
 
 
 def _innermost_of_user(frames: Iterable[tuple[str, int | None]]) -> str | None:
@@ -45,10 +47,14 @@ def _is_machinery(file: str) -> bool:
     if file.startswith("<"):
         return True
     path = os.path.abspath(file)
-    if any(part in path.split(os.sep) for part in ("site-packages", "dist-packages")):
-        return any(path.startswith(root + os.sep) for root in (_HARNESS, _torch_folder()))
-    roots = (_HARNESS, _torch_folder(), sysconfig.get_path("stdlib"))
-    return any(path.startswith(root + os.sep) for root in roots)
+    if _is_ours(path) or path.startswith(_torch_folder() + os.sep):
+        return True
+    installed = any(part in path.split(os.sep) for part in ("site-packages", "dist-packages"))
+    return not installed and path.startswith(sysconfig.get_path("stdlib") + os.sep)
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith(_HARNESS + os.sep)
 
 
 def _torch_folder() -> str:

@@ -6,6 +6,7 @@ import faulthandler
 import inspect
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -40,6 +41,7 @@ def serve(
     operation would wait for them forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable(file=sys.stderr, all_threads=False)
     try:
         import torch
@@ -48,7 +50,8 @@ def serve(
             torch.set_num_threads(threads)
         requests = _start_reader(connection)
         settle_device(device)
-        _forget_compiled_code()
+        if threads is not None:
+            _settle_compiler()
         kernel = load()
         from loracle.harness.running import Runner
 
@@ -139,12 +142,19 @@ def settle_device(device: str) -> None:
         raise UsageError(f"no device {device!r} here; there are cuda:0 to cuda:{count - 1}")
 
 
-def _forget_compiled_code() -> None:
-    """Code that torch.compile made in the parent has the parent's number of threads built in."""
+def _settle_compiler() -> None:
+    """Make torch.compile work in a fork of a process that has used it: compile again, since what is
+    compiled has the parent's number of threads built in, and without the pool of threads that torch
+    believes to have and would wait for (only its pool of processes is reset by a fork)."""
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if "torch._dynamo" in sys.modules:
-        import torch
+        import torch._dynamo
 
         torch._dynamo.reset()
+    if "torch._inductor.config" in sys.modules:
+        import torch._inductor.config
+
+        torch._inductor.config.compile_threads = 1
 
 
 def _trim_log() -> None:
