@@ -70,11 +70,17 @@ def round_to_format(values: npt.ArrayLike, dtype: str) -> npt.NDArray[np.float64
 
     Values beyond the largest number become infinite. Raises ValueError on an unknown dtype.
     """
-    if dtype not in NUMPY_DTYPES:
+    if dtype not in FORMATS:
         raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
-    with np.errstate(over="ignore"):
-        rounded = np.asarray(values, dtype=np.float64).astype(NUMPY_DTYPES[dtype])
-    return rounded.astype(np.float64)
+    form = FORMATS[dtype]
+    exact = np.asarray(values, dtype=np.float64)
+    # Not by a cast: ml_dtypes takes float64 to bfloat16 through float32, which rounds twice.
+    _, exponent = np.frexp(exact)
+    spacing = np.maximum(exponent, 2 - form.max_exponent) - form.precision
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = np.ldexp(np.rint(np.ldexp(exact, -spacing)), spacing)
+    beyond = np.abs(rounded) > form.largest
+    return np.where(beyond, np.copysign(np.inf, exact), rounded)
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,9 @@ _EXP_ERROR = {
 def _stored_unit(storage: FloatFormat) -> float:
     """One rounding to storage that may follow a rounding in the next wider format (float64's own
     for float64): (1 + u)(1 + u_wide) - 1."""
-    wide = {8: 24, 11: 24, 24: 53, 53: 64}[storage.precision]
-    return float((1 + storage.unit_roundoff) * (1 + 2.0**-wide) - 1)
+    wide = 2.0 ** -{8: 24, 11: 24, 24: 53, 53: 64}[storage.precision]
+    # Written out, because (1 + u)(1 + wide) - 1 cancels; the factor rounds the sum up.
+    return (storage.unit_roundoff + wide + storage.unit_roundoff * wide) * (1 + 2.0**-52)
 
 
 def _widest(storage: FloatFormat) -> MachineModel:
