@@ -210,7 +210,7 @@ def _verdict_line(report: Report) -> Text:
     line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ", _meaning(report))
     facts = []
     if report.evidence:
-        facts.append(f"at least {min(report.evidence.values())} cases are evidence for each output")
+        facts.append(_evidence(min(report.evidence.values())))
     if report.false_alarm_probability is not None:
         facts.append(f"false alarms at most {number(report.false_alarm_probability)}")
     if report.seconds:
@@ -218,6 +218,12 @@ def _verdict_line(report: Report) -> Text:
     if facts:
         line.append(f"\n{', '.join(facts)}", style="dim")
     return line
+
+
+def _evidence(cases: int) -> str:
+    if cases == 0:
+        return "no case is evidence for every output"
+    return f"at least {cases} {'case is' if cases == 1 else 'cases are'} evidence for each output"
 
 
 def _meaning(report: Report) -> str:

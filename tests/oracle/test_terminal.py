@@ -110,6 +110,19 @@ def test_the_last_words_say_what_the_verdict_means(
     assert meaning in " ".join(shown(make_passing(**changes)).split())
 
 
+@pytest.mark.parametrize(
+    ("evidence", "text"),
+    [
+        ({"output": 3, "grad_x": 0}, "no case is evidence for every output"),
+        ({"output": 3, "grad_x": 1}, "at least 1 case is evidence for each output"),
+    ],
+)
+def test_little_evidence_is_said(
+    make_passing: MakeReport, evidence: dict[str, int], text: str
+) -> None:
+    assert text in shown(make_passing(evidence=evidence))
+
+
 def test_a_broken_contract_is_not_called_an_error_too_large(make_failing: MakeReport) -> None:
     crash = make_failing().findings[1]
     text = shown(make_failing(findings=[crash]))
