@@ -39,10 +39,11 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
         if _fits(failing, values):
             text = f"{output} is the true value times {name} in every case"
             return (Diagnosis("constant-factor", text),)
-    if len(failing) < 2:
+    listed = list(dict.fromkeys(f"{factor:.4g}" for factor in factors))
+    if len(listed) < 2:
         return ()
-    listed = ", ".join(f"{factor:.4g}" for factor in factors[:4])
-    text = f"{output} is a multiple of the true value, by a factor that varies: {listed}, ..."
+    few = ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
+    text = f"{output} is a multiple of the true value, by a factor that varies: {few}"
     return (Diagnosis("constant-factor", text),)
 
 
