@@ -26,15 +26,15 @@ test-deep: $(CORE)
 		--require-third-party $(PYTEST_ARGS)
 
 lint: $(CORE)
-	$(BIN)/ruff check --quiet
-	$(BIN)/ruff format --check --quiet
-	$(BIN)/mypy --no-error-summary
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 docs: $(DOCS)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(CORE)
-	OMP_NUM_THREADS= $(BIN)/python tests/benchmarks/timings.py
+	env -u OMP_NUM_THREADS $(BIN)/python tests/benchmarks/timings.py
 
 clean:
 	rm -rf .venv build site .mypy_cache .pytest_cache .ruff_cache
