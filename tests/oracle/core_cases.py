@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, output_shapes
-from loracle.generation import regimes_of
+from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of
 from loracle.reference import CaseReference, reference_of
+from loracle.request import DEFAULT_CASES
 from loracle_reference.arithmetic import Double
 from loracle_reference.floating_point import FORMATS, machine_model
 
@@ -44,3 +45,9 @@ def in_double(contract: Contract, inputs: Inputs) -> dict[str, Array]:
     double, shapes = Double(), output_shapes(contract, inputs)
     results = gradients(contract, inputs, double)
     return {name: double.array(results[name]).reshape(shape) for name, shape in shapes.items()}
+
+
+def default_run(contract: str, dtype: str, seed: int) -> list[Case]:
+    """The cases of a run with default arguments."""
+    known = CONTRACTS[contract]
+    return cases_of(known, dtype, seed, regimes_of(known), DEFAULT_CASES)

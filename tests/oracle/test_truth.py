@@ -21,6 +21,7 @@ from loracle.truth import DEFAULT_PRECISION, SpecificationError, enclose
 from loracle_reference import gradient
 from loracle_reference.arithmetic import Multiprecision
 from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import round_to_format
 
 from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, seeds
 
@@ -213,11 +214,10 @@ def test_a_long_case_takes_the_interval_path() -> None:
     generator = np.random.default_rng(0)
     shapes = {"L": 160, "M": 130, "d": 2, "r": 1}
     known = CONTRACTS["aloragc"]
-    tensors = {
-        name: generator.standard_normal([shapes[s] for s in shape]).astype(np.float32) / 2.0
-        for name, shape in known.tensors.items()
-    }
-    tensors = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+    tensors = {}
+    for name, shape in known.tensors.items():
+        array = generator.standard_normal([shapes[symbol] for symbol in shape]) / 2
+        tensors[name] = round_to_format(array, "float32")
     for enclosure in enclose(known, Inputs(tensors, {}), "float32").values():
         largest = float(np.abs(enclosure.mid).max())
         # A ball's radius would be some 2^-100 of the value.

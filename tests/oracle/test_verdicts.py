@@ -100,12 +100,16 @@ def test_no_evidence_needs_both_bound_and_tolerance_to_reach_the_largest_truth()
 
 def test_epsilon_replaces_bound_and_tolerance() -> None:
     """Fail if and only if the error exceeds epsilon by more than the radius; never suspect."""
-    wide = {"bound": 100.0, "tolerance": 100.0, "epsilon": 0.5}
-    tight = {"bound": 1e-9, "tolerance": 1e-9, "epsilon": 0.5}
-    for limits in (wide, tight):
-        assert judged([1.5], [1.0], **limits).verdict == "pass"
-        assert judged([1.5 + 1e-9], [1.0], **limits).verdict == "fail"
-        beyond = judged([1.55], [1.0], radius=0.1, **limits)
+    for limit in (100.0, 1e-9):
+
+        def promised(computed: float, radius: float = 0.0, limit: float = limit) -> Judgement:
+            return judged(
+                [computed], [1.0], bound=limit, tolerance=limit, radius=radius, epsilon=0.5
+            )
+
+        assert promised(1.5).verdict == "pass"
+        assert promised(1.5 + 1e-9).verdict == "fail"
+        beyond = promised(1.55, radius=0.1)
         assert (beyond.verdict != "fail", beyond.undecided) == (True, True)
         assert (beyond.bound, beyond.tolerance) == (0.5, 0.5)
     assert judged([0.1], [0.1], bound=1e-9, tolerance=1e-9, epsilon=0.5).verdict == "no_evidence"
