@@ -1,0 +1,118 @@
+"""TARGET strings: reading them in the parent, importing them in the child."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loracle.adapters import ADAPTERS, Adapter
+from loracle.contracts import CONTRACTS
+from loracle.errors import UsageError
+from loracle.harness.loading import load_target
+from loracle.harness.targets import parse_target
+
+
+@pytest.fixture(autouse=True)
+def _imports_undone() -> Iterator[None]:
+    """Loading belongs into a child process; here its traces are removed."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+def test_the_three_forms(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def kernel(): ...\n")
+    by_file = parse_target(f"{tmp_path}/mine.py:kernel")
+    assert (by_file.path, by_file.attribute) == (str(tmp_path / "mine.py"), "kernel")
+    by_module = parse_target("loracle.kernels.exact:aloragc")
+    assert (by_module.module, by_module.attribute) == ("loracle.kernels.exact", "aloragc")
+    by_adapter = parse_target("autograd", CONTRACTS["aloragc"])
+    assert by_adapter.attribute == "aloragc"
+    assert "torch" in by_adapter.packages
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is no adapter"),
+        ("autogrd", "did you mean autograd"),
+        ("no/such/file.py:kernel", "no file no/such/file.py"),
+        ("a b:c", "cannot read the target 'a b:c': a TARGET is"),
+        ("module:", "cannot read the target"),
+        (":name", "cannot read the target"),
+        ("module:no-name", "cannot read the target"),
+        ("autograd", "serves lora-linear, lora-attention, aloragc: name one"),
+    ],
+)
+def test_what_cannot_be_read(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        parse_target(text)
+
+
+def test_near_files_and_functions_are_named(tmp_path: Path) -> None:
+    (tmp_path / "kernels.py").write_text("def one(): ...\ndef _two(): ...\n")
+    with pytest.raises(UsageError, match=r"did you mean kernels\.py"):
+        parse_target(f"{tmp_path}/kernel.py:one")
+    with pytest.raises(UsageError, match=r"Write .*kernels.py:name; it defines one$"):
+        parse_target(f"{tmp_path}/kernels.py")
+    with pytest.raises(UsageError, match="is not a file"):
+        parse_target(f"{tmp_path}/:one")
+
+
+def test_an_adapter_for_another_contract_names_those_that_fit() -> None:
+    with pytest.raises(UsageError, match=r"adapters for aloragc: autograd$"):
+        parse_target("torch-sdpa", CONTRACTS["aloragc"])
+
+
+def test_an_adapter_without_its_package_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ghost = Adapter("ghost", ("no-such-package",), {"aloragc": "a:b"}, "pip install ghost", "")
+    monkeypatch.setattr("loracle.adapters.ADAPTERS", {**ADAPTERS, "ghost": ghost})
+    with pytest.raises(UsageError, match=r"needs no-such-package, .*: pip install ghost$"):
+        parse_target("ghost")
+
+
+def test_a_file_is_imported_with_its_siblings(tmp_path: Path) -> None:
+    (tmp_path / "sibling_of_mine.py").write_text("VALUE = 7\n")
+    (tmp_path / "mine.py").write_text(
+        "from sibling_of_mine import VALUE\n"
+        "class Kernels:\n"
+        "    @staticmethod\n"
+        "    def seven(): return VALUE\n"
+    )
+    assert load_target(parse_target(f"{tmp_path}/mine.py:Kernels.seven"))() == 7
+
+
+def test_a_file_of_a_package_may_import_relatively(tmp_path: Path) -> None:
+    package = tmp_path / "package_of_mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "values.py").write_text("VALUE = 8\n")
+    (package / "mine.py").write_text("from .values import VALUE\ndef eight(): return VALUE\n")
+    assert load_target(parse_target(f"{package}/mine.py:eight"))() == 8
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "complaint"),
+    [
+        ("import no_such_module_at_all", "kernel", "ModuleNotFoundError: No module named"),
+        ("raise RuntimeError('two\\nlines')", "kernel", "RuntimeError: two lines"),
+        ("import sys; sys.exit(4)", "kernel", "SystemExit: 4"),
+        ("def kernel(:", "kernel", "SyntaxError: "),
+        ("def kernel(): ...", "kernl", "no 'kernl' there; did you mean kernel"),
+        ("kernel = 3", "kernel", "is a int, not a callable"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_in_one_line(
+    tmp_path: Path, source: str, name: str, complaint: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(UsageError, match=complaint) as caught:
+        load_target(parse_target(f"{tmp_path}/mine.py:{name}"))
+    assert "\n" not in str(caught.value)
