@@ -100,18 +100,17 @@ class Enclosure:
     def _centre_distance(self, high: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of |high + low - (self.high + self.low)|.
 
-        The difference of the leading parts is split exactly by Knuth's two-sum; the error of the
-        three remaining additions is at most 4u times the sum of their operands' magnitudes plus
-        2u times the result (additions have no underflow error).
+        The difference of the leading parts is split exactly by Knuth's two-sum; each of the three
+        remaining additions errs by at most u times its result (and never underflows).
         """
         with np.errstate(over="ignore", invalid="ignore"):
             lead = high - self.high
             back = lead - high
             tail = (high - (lead - back)) - (self.high + back)
             rest = low - self.low
-            distance = np.abs(lead + (tail + rest))
-            operands = np.abs(tail) + np.abs(low) + np.abs(self.low)
-            slack = 8 * _UNIT * operands + 4 * _UNIT * distance
+            tail += rest
+            distance = np.abs(lead + tail)
+            slack = 4 * _UNIT * (np.abs(rest) + np.abs(tail) + distance)
             near = np.maximum(distance - slack, 0.0)
             far = distance + slack
             # Leading parts that overflow the difference say nothing beyond their sign.

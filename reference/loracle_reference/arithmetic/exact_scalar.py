@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from loracle_reference.arithmetic.protocol import Entries, Scalar, rows_of
+from loracle_reference.arithmetic.protocol import Entries, Scalar
 
 __all__ = ["as_float_array", "as_fraction", "nearest_float"]
 
@@ -47,8 +47,9 @@ def as_float_array(entries: Entries) -> npt.NDArray[np.float64] | None:
     if entries.dtype.kind == "f" and entries.dtype.itemsize > 8:
         return None
     if entries.ndim != 2 or 0 in entries.shape:
-        rows_of(entries)
-        raise ValueError(f"a matrix needs two dimensions, got shape {entries.shape}")
+        raise ValueError(
+            f"a matrix needs two dimensions and at least one row and column, got {entries.shape}"
+        )
     array = np.array(entries, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         raise ValueError("the entries of a matrix must be finite")

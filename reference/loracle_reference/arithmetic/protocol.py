@@ -111,10 +111,14 @@ class Arithmetic(ABC, Generic[M]):
 def rows_of(entries: Entries) -> list[list[Any]]:
     """The entries as nested lists; raises ValueError unless they form a matrix with no empty
     side."""
-    rows = entries.tolist() if isinstance(entries, np.ndarray) else [list(row) for row in entries]
-    if not rows or not isinstance(rows[0], list) or not rows[0]:
+    if isinstance(entries, np.ndarray) and entries.ndim != 2:
+        raise ValueError(f"a matrix needs two dimensions, got shape {entries.shape}")
+    if isinstance(entries, np.ndarray):
+        entries = entries.tolist()
+    rows = [list(row) if isinstance(row, Sequence | np.ndarray) else [] for row in entries]
+    if not rows or not rows[0]:
         raise ValueError("a matrix needs at least one row and one column")
-    if any(not isinstance(row, list) or len(row) != len(rows[0]) for row in rows):
+    if any(len(row) != len(rows[0]) for row in rows):
         raise ValueError("the rows of a matrix must have one length")
     return rows
 
