@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import Any, Protocol
 
+from loracle import __version__
 from loracle.adapters import find_adapter
 from loracle.calibration import FALSE_ALARM_PROBABILITY
 from loracle.cases import Case
@@ -234,8 +235,8 @@ def _replay(
 
 def _versions() -> dict[str, Any]:
     """The versions of what makes the truth; the kernel's environment comes from its process."""
-    names = ("loracle", "numpy", "python-flint", "mpmath", "ml_dtypes")
-    versions: dict[str, Any] = {}
+    names = ("numpy", "python-flint", "ml_dtypes")
+    versions: dict[str, Any] = {"loracle": __version__}
     for name in names:
         try:
             versions[name] = metadata.version(name)
