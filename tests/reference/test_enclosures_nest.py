@@ -54,6 +54,16 @@ def test_truth_in_ball_in_interval(contract: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("contract", SPECIFICATIONS)
+def test_balls_in_intervals_of_long_sums(contract: str) -> None:
+    """Inner sizes of more than one block, on both axes."""
+    problem = make_problem(SPECIFICATIONS[contract], {"L": 300, "M": 270, "d": 5, "r": 3}, 0.7, 1)
+    ball, interval = Ball(PRECISION), Interval()
+    balls, intervals = problem.gradient(ball), problem.gradient(interval)
+    for output, matrix in balls.items():
+        assert interval.enclosure(intervals[output]).contains(ball.enclosure(matrix)), output
+
+
+@pytest.mark.parametrize("contract", SPECIFICATIONS)
 def test_enclosures_are_tight(contract: str) -> None:
     """Containment alone is met by infinite radii: on ordinary inputs they are small."""
     problem = make_problem(SPECIFICATIONS[contract], {"L": 24, "M": 17, "d": 6, "r": 2}, 1.0, 5)
