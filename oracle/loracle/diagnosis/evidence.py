@@ -20,6 +20,10 @@ _CLOSE = 1.5
 _CLOSER = 0.6
 """Distance to the hypothesis over distance to the truth, at most."""
 
+_MOST_GROWTH = 16.0
+"""The slack grows with the hypothesis no further: a truth that is smaller still has cancelled, and
+its slack is that of the terms that did. (For a zero truth anything would be close.)"""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -44,16 +48,17 @@ class Evidence:
 
     def closeness(self, hypothesis: Array) -> float:
         """Distance of computed and hypothesis in units of slack, the slack grown with the
-        hypothesis where that is larger than the truth."""
+        hypothesis (within limits) where that is larger than the truth."""
         largest = max(float(np.max(np.abs(self.truth), initial=0.0)), 1e-300)
-        scale = max(1.0, float(np.max(np.abs(hypothesis), initial=0.0)) / largest)
+        growth = float(np.max(np.abs(hypothesis), initial=0.0)) / largest
+        scale = min(max(1.0, growth), _MOST_GROWTH)
         return self._distance(hypothesis) / max(self.slack * scale, 1e-300)
 
     def explained_by(self, hypothesis: Array) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
         than to the truth."""
-        closeness = self.closeness(hypothesis)
-        return closeness <= _CLOSE and closeness <= _CLOSER * self.clarity()
+        near, far = self._distance(hypothesis), self._distance(self.truth)
+        return self.closeness(hypothesis) <= _CLOSE and near <= _CLOSER * far
 
     def _distance(self, other: Array) -> float:
         with np.errstate(invalid="ignore", over="ignore"):
