@@ -114,7 +114,7 @@ def test_a_small_relative_error_is_suspect(contract: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)
 def test_a_tolerance_follows_the_dtype(contract: str) -> None:
-    """In proportion to the unit roundoff, within a factor of eight each way: the exponential of a 16-bit
+    """In proportion to the unit roundoff, within a factor of eight: the exponential of a 16-bit
     kernel errs by less than its roundoff, that of float32 by more."""
     case = a_case(contract, "bfloat16", "designed", 1)  # inputs exact in every wider format
     known = reference(case)
