@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from loracle.adapters.autograd import aloragc
 from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
@@ -330,12 +333,8 @@ with KernelProcess(source, contract=contract) as process:
 
 @pytest.mark.deep
 def test_a_callable_compiled_by_the_parent_runs_in_a_fork() -> None:
-    torch = pytest.importorskip("torch")
-    import shutil
-
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("torch.compile needs a C++ compiler, and there is none")
-    from loracle.adapters.autograd import aloragc
 
     def inner(x: torch.Tensor, salt: float) -> torch.Tensor:
         return (x * salt).sin().exp() / salt
