@@ -6,6 +6,7 @@ cached on disk, keyed by the case and by a hash of the code that computes them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -109,14 +110,15 @@ def _store(
         )
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getvalue())
-        os.replace(temporary, path)
-    except OSError:
-        return
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(buffer.getvalue())
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
 
 
 def _load(
@@ -125,9 +127,15 @@ def _load(
     """None if there is no entry, or none that can be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return _unpacked(dict(stored))
+    # TypeError: a bare array in place of an archive.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
         return None
+
+
+def _unpacked(
+    arrays: dict[str, np.ndarray],
+) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]]:
     truth, proven, null = {}, {}, {}
     for name in arrays["outputs"].tolist():
         overflow_free, tolerance, deviation = arrays[f"{name}/scalars"].tolist()
