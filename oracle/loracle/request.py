@@ -42,7 +42,9 @@ def checked_dtype(dtype: Any) -> str:
 
 def checked_contract(contract: str | Contract | None) -> Contract | None:
     """The contract by name; UsageError if there is none of that name."""
-    return contract_named(contract) if isinstance(contract, str) else contract
+    if contract is None or isinstance(contract, Contract):
+        return contract
+    return contract_named(str(contract))
 
 
 def checked_count(cases: int | None) -> int:
@@ -65,7 +67,8 @@ def checked_epsilon(epsilon: float | None) -> float | None:
     """The promised error; UsageError unless it is positive and finite."""
     if epsilon is None:
         return None
-    if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
+    number = isinstance(epsilon, int | float) and not isinstance(epsilon, bool)
+    if not number or not 0 < epsilon < math.inf:
         raise UsageError(f"epsilon must be a positive finite number, not {epsilon!r}")
     return float(epsilon)
 
@@ -73,7 +76,7 @@ def checked_epsilon(epsilon: float | None) -> float | None:
 def checked_machine(name: str | None, dtype: str) -> MachineModel:
     """The machine model, the widest if none is named; UsageError on an unknown name."""
     try:
-        return machine_model(name or "widest", dtype)
+        return machine_model(str(name or "widest"), dtype)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
@@ -94,6 +97,10 @@ def chosen_cases(
     known = regimes_of(contract)
     if only_cases is not None:
         return [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
+    if regimes is not None and not isinstance(regimes, Iterable):
+        raise UsageError(
+            f"regimes is a list of names, not {regimes!r}; {contract.name} has: {', '.join(known)}"
+        )
     chosen = known if regimes is None else tuple(dict.fromkeys(_several(regimes)))
     for regime in chosen:
         _check_regime(regime, contract, known)
@@ -110,7 +117,7 @@ def _named_case(
     contract: Contract, dtype: str, seed: int, key: str, known: tuple[str, ...]
 ) -> Case:
     regime, colon, index = str(key).rpartition(":")
-    if not colon or not index.isdigit() or int(index) >= _MOST_CASES:
+    if not colon or not index.isdecimal() or int(index) >= _MOST_CASES:
         raise UsageError(f"a case is named REGIME:INDEX, as in {known[0]}:0, not {key!r}")
     _check_regime(regime, contract, known)
     return case_of(contract, dtype, seed, regime, int(index))

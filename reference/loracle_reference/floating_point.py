@@ -168,6 +168,6 @@ def machine_model(name: str, dtype: str) -> MachineModel:
     model = MACHINES[base](FORMATS[dtype])
     if not length:
         return model
-    if not length.isdigit() or int(length) < 1:
+    if not length.isdecimal() or int(length) < 1:
         raise ValueError(f"machine {name!r}: the block length must be a whole number of at least 1")
     return replace(model, name=name, block=int(length))

@@ -70,7 +70,7 @@ class KernelProcess:
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
         if not _DEVICE.fullmatch(device):
             raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
-        if not timeout > 0:
+        if not isinstance(timeout, int | float) or not timeout > 0:
             raise UsageError(f"the timeout must be a positive number of seconds, not {timeout!r}")
         if not isinstance(source, str) and not callable(source):
             kind = type(source).__name__
@@ -163,7 +163,7 @@ class KernelProcess:
         return observation
 
     def close(self) -> None:
-        """End the child and everything it started. May be called again; `start` starts anew."""
+        """End the child and everything it started. May be called again; a later case starts another."""
         if self._place is not None:
             self._place.kill()
         self._place = None
