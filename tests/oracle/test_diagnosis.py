@@ -84,6 +84,10 @@ def result_transposed(case: Case, inputs: Inputs, output: str) -> Array:
     return result.T.copy() if result.shape == result.T.shape else result
 
 
+def mean_over(symbols: tuple[str, ...]) -> Plant:
+    return times(lambda k: 1 / math.prod(k[symbol] for symbol in symbols))
+
+
 def zeros(case: Case, inputs: Inputs, output: str) -> Array:
     return np.zeros_like(honest(case, inputs, output))
 
@@ -140,7 +144,7 @@ SCORES: dict[str, tuple[str, Plant]] = {
 
 
 def dim(inputs: Inputs) -> int:
-    return inputs.tensors["x_q"].shape[1]
+    return int(inputs.tensors["x_q"].shape[1])
 
 
 PLANTED: list[tuple[str, str, str, str, Plant]] = [
@@ -163,7 +167,7 @@ PLANTED: list[tuple[str, str, str, str, Plant]] = [
         ("lora-linear", output, f"mean over {' '.join(over)}", "mean-instead-of-sum", plant)
         for output in ("grad_lora_a", "grad_lora_b")
         for over in (("batch",), ("length",), ("batch", "length"))
-        for plant in [times(lambda k, over=over: 1 / math.prod(k[n] for n in over))]
+        for plant in [mean_over(over)]
     ),
     *(
         ("lora-linear", output, "weight transposed", "transposed", weight_transposed("weight"))

@@ -1,0 +1,176 @@
+"""The cache of references: what it gives is what would be computed, and it can never harm."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loracle import reference as module
+from loracle.reference import CaseReference, reference_of
+from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import machine_model
+
+from .core_cases import CONTRACT_NAMES, DTYPES, a_case
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LORACLE_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def same(one: CaseReference, other: CaseReference) -> bool:
+    """Bit for bit, NaN and infinities included."""
+    if one.case != other.case or list(one.truth) != list(other.truth):
+        return False
+    arrays = []
+    for known in (one, other):
+        arrays.append([*known.inputs.tensors.values()])
+        for output, enclosure in known.truth.items():
+            proven, null = known.proven[output], known.null[output]
+            arrays[-1] += [enclosure.high, enclosure.low, enclosure.radius, proven.bound]
+            arrays[-1] += [np.array(proven.overflow_free), null.biases]
+            arrays[-1] += [np.array([null.tolerance, null.bias_deviation])]
+    return all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        for a, b in zip(arrays[0], arrays[1], strict=True)
+    )
+
+
+def forbid_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object, **keywords: object) -> None:
+        raise AssertionError("computed in spite of the cache")
+
+    for name in ("enclose", "proven_bounds", "calibrate"):
+        monkeypatch.setattr(module, name, never)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_from_the_cache_as_computed(
+    contract: str, dtype: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without computing anything; catches a file that loses low words or infinities."""
+    case, machine = a_case(contract, dtype, "designed", 1), machine_model("widest", dtype)
+    computed = reference_of(case, machine)
+    assert len(entries(folder)) == 1
+    forbid_computation(monkeypatch)
+    loaded = reference_of(case, machine)
+    assert same(computed, loaded)
+
+
+def test_the_key_has_everything_that_matters(folder: Path) -> None:
+    """Catches a truth of one seed, dtype, index, regime or contract served to another, or a bound
+    of another machine."""
+    case = a_case("lora-linear", "bfloat16", "tiny")
+    machine = machine_model("widest", "bfloat16")
+    asked = [
+        (case, machine),
+        (replace(case, seed=1), machine),
+        (replace(case, index=1, sizes=a_case("lora-linear", "bfloat16", "tiny", 1).sizes), machine),
+        (a_case("lora-linear", "bfloat16", "designed"), machine),
+        (a_case("aloragc", "bfloat16", "tiny"), machine),
+        (a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")),
+        (case, machine_model("f32-accumulate", "bfloat16")),
+        (case, machine_model("f32-accumulate:4", "bfloat16")),
+    ]
+    paths = {module._path(known, model) for known, model in asked}
+    assert len(paths) == len(asked)
+    assert None not in paths
+    for known, model in asked:
+        reference_of(known, model)
+    assert len(entries(folder)) == len(asked)
+    wide, narrow = reference_of(*asked[0]), reference_of(*asked[6])
+    assert narrow.proven["output"].bound.max() < wide.proven["output"].bound.max()
+
+
+def test_other_code_has_other_entries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed bound must not be hidden by an old file."""
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    before = module._path(case, machine)
+    monkeypatch.setattr(module, "_code_hash", lambda: "another")
+    assert module._path(case, machine) != before
+
+
+@pytest.mark.parametrize("damage", ["empty", "garbage", "half", "flipped", "no entries", "array"])
+def test_a_damaged_file_is_ignored_and_replaced(damage: str, folder: Path) -> None:
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    computed = reference_of(case, machine)
+    (path,) = entries(folder)
+    whole = path.read_bytes()
+    if damage == "no entries":
+        np.savez(path, outputs=np.array(["output"]))
+    elif damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        middle = len(whole) // 2
+        path.write_bytes(
+            {
+                "empty": b"",
+                "garbage": b"no archive at all " * 40,
+                "half": whole[:middle],
+                "flipped": whole[:middle] + bytes(b ^ 255 for b in whole[middle:]),
+            }[damage]
+        )
+    assert same(reference_of(case, machine), computed)
+    assert entries(folder) == [path]
+    assert same(reference_of(case, machine), computed)
+    assert path.stat().st_size == len(whole)
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where the folder would be: even root cannot write there."""
+    (tmp_path / "cache").write_text("in the way")
+    monkeypatch.setenv("LORACLE_CACHE_DIR", str(tmp_path / "cache"))
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    assert same(reference_of(case, machine), reference_of(case, machine))
+
+
+def test_a_full_disk_is_no_error_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    reference_of(case, machine)
+    assert entries(folder) == []
+
+
+def test_an_empty_variable_switches_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written, not in the working folder either."""
+    monkeypatch.setenv("LORACLE_CACHE_DIR", "")
+    monkeypatch.chdir(tmp_path)
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    assert module._path(case, machine) is None
+    reference_of(case, machine)
+    assert entries(tmp_path) == []
+
+
+def test_a_finer_truth_is_finer_and_last() -> None:
+    """What an undecided verdict asks for; asking again gives None, so that nothing loops."""
+    case, machine = a_case("aloragc", "float32", "threshold"), machine_model("widest", "float32")
+    known = reference_of(case, machine)
+    widened = {
+        output: Enclosure(t.high, t.low, np.full_like(t.radius, 1e-6))
+        for output, t in known.truth.items()
+    }
+    finer = replace(known, truth=widened).with_finer_truth()
+    assert finer is not None
+    assert finer.proven is known.proven
+    for output, enclosure in finer.truth.items():
+        assert enclosure.radius.max() < 1e-20
+        assert widened[output].contains(enclosure)
+    assert finer.with_finer_truth() is None
