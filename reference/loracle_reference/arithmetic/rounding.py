@@ -29,8 +29,15 @@ import numpy as np
 import numpy.typing as npt
 
 from loracle_reference.arithmetic.chain import Chain
+from loracle_reference.arithmetic.double import Double
 from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.arithmetic.shapes import (
+    require_column,
+    require_inner,
+    require_same_rows,
+    require_same_shape,
+)
 from loracle_reference.floating_point import MachineModel
 
 __all__ = ["Rounding", "RoundingMatrix"]
@@ -122,6 +129,7 @@ class RoundingMatrix(Matrix):
         )
 
     def __matmul__(self, other: RoundingMatrix) -> RoundingMatrix:
+        require_inner(self, other)
         truth = self.truth @ other.truth
         natural = _product(self.natural_scale, other.natural_scale)
         spread = _product(self.error, other.total) + _product(self.natural_scale, other.error)
@@ -132,20 +140,19 @@ class RoundingMatrix(Matrix):
         return RoundingMatrix(truth, natural, error, self.machine, chain)
 
     def __add__(self, other: RoundingMatrix) -> RoundingMatrix:
+        require_same_shape(self, other)
         return self._sum(other, self.truth + other.truth)
 
     def __sub__(self, other: RoundingMatrix) -> RoundingMatrix:
+        require_same_shape(self, other)
         return self._sum(other, self.truth - other.truth)
 
     def __mul__(self, other: RoundingMatrix) -> RoundingMatrix:
+        require_same_shape(self, other)
         natural = _times(self.natural_scale, other.natural_scale)
         spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
         error = self._stored(natural, spread, roundings=1)
-        chain = Chain.leaf(
-            natural + error,
-            inner=max(self.chain.inner, other.chain.inner),
-            peak=max(self.chain.peak, other.chain.peak),
-        )
+        chain = self._formed(natural + error, other)
         return RoundingMatrix(self.truth * other.truth, natural, error, self.machine, chain)
 
     def scale(self, factor: Scalar) -> RoundingMatrix:
@@ -167,6 +174,7 @@ class RoundingMatrix(Matrix):
 
         It may be associated into `other`: <f_j, c_j C3^T> is also <(f C3)_j, c_j>.
         """
+        require_same_shape(self, other)
         ones = np.ones((self.shape[1], 1))
         natural = _product(_times(self.natural_scale, other.natural_scale), ones)
         spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
@@ -185,11 +193,13 @@ class RoundingMatrix(Matrix):
             argument = Interval().enclosure(self.truth).magnitude + self.error
             growth = np.expm1(self.error + self._exponential_growth(argument, parts=argument))
         error = self._stored(natural, _times(natural, growth), roundings=1)
-        return RoundingMatrix(truth, natural, error, self.machine)
+        chain = Chain.leaf(natural + error, inner=self.chain.inner, peak=self.chain.peak)
+        return RoundingMatrix(truth, natural, error, self.machine, chain)
 
     def scale_rows(self, column: RoundingMatrix) -> RoundingMatrix:
         """diag(column) @ self, a chain like any other: column may be multiplied further left
         first."""
+        require_column(self, column)
         natural = _times(self.natural_scale, column.natural_scale)
         spread = _times(column.error, self.total) + _times(column.natural_scale, self.error)
         error = self._stored(natural, spread, roundings=1)
@@ -203,6 +213,7 @@ class RoundingMatrix(Matrix):
 
     def divide_rows(self, column: RoundingMatrix) -> RoundingMatrix:
         """|x^/c^ - x/c| <= E_x / |c^| + (|x| / |c|) E_c / |c^|, with the smallest |c| and |c^|."""
+        require_column(self, column)
         enclosure = Interval().enclosure(column.truth)
         exact = np.maximum(np.abs(enclosure.mid) - enclosure.radius, 0.0) * (1 - 2.0**-50)
         computed = np.maximum(exact - column.error, 0.0) * (1 - 2.0**-50)
@@ -211,9 +222,16 @@ class RoundingMatrix(Matrix):
             spread = self.error / computed + natural * (column.error / computed)
             spread = np.nan_to_num(_up(spread), nan=np.inf, posinf=np.inf)
         error = self._stored(natural, spread, roundings=4)
-        return RoundingMatrix(self.truth.divide_rows(column.truth), natural, error, self.machine)
+        return RoundingMatrix(
+            self.truth.divide_rows(column.truth),
+            natural,
+            error,
+            self.machine,
+            self._formed(natural + error, column),
+        )
 
     def face_splitting(self, other: RoundingMatrix) -> RoundingMatrix:
+        require_same_rows(self, other)
         (rows, left), right = self.shape, other.shape[1]
 
         def split(first: Array, second: Array) -> Array:
@@ -222,7 +240,13 @@ class RoundingMatrix(Matrix):
         natural = split(self.natural_scale, other.natural_scale)
         spread = split(self.error, other.total) + split(self.natural_scale, other.error)
         error = self._stored(natural, spread, roundings=1)
-        return RoundingMatrix(self.truth.face_splitting(other.truth), natural, error, self.machine)
+        return RoundingMatrix(
+            self.truth.face_splitting(other.truth),
+            natural,
+            error,
+            self.machine,
+            self._formed(natural + error, other),
+        )
 
     def softmax_rows(self) -> RoundingMatrix:
         """Softmax however it is computed: in one or two passes, streaming with rescaling at every
@@ -247,6 +271,14 @@ class RoundingMatrix(Matrix):
         error = _up(_times(f, growth) + lost)
         chain = Chain.leaf(f + error, peak=self.chain.peak)
         return RoundingMatrix(truth, f, error, self.machine, chain)
+
+    def _formed(self, total: Array, other: RoundingMatrix) -> Chain:
+        """The chain of a result that every kernel forms entry by entry from this and `other`."""
+        return Chain.leaf(
+            total,
+            inner=max(self.chain.inner, other.chain.inner),
+            peak=max(self.chain.peak, other.chain.peak),
+        )
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
         """kappa, a bound of |log(f^ / f)| for given computed scores of magnitude <= largest.
@@ -328,9 +360,7 @@ class Rounding(Arithmetic[RoundingMatrix]):
     def matrix(self, entries: Entries) -> RoundingMatrix:
         """Inputs, exact in the storage dtype: N = |x|, E = 0. Raises ValueError unless
         two-dimensional and finite."""
-        values = np.asarray(entries, dtype=np.float64)
-        if values.ndim != 2 or not np.isfinite(values).all():
-            raise ValueError("the rounding arithmetic takes finite float64 matrices")
+        values = Double().matrix(entries).values
         magnitude = np.abs(values)
         return RoundingMatrix(
             self._interval.matrix(values), magnitude, np.zeros_like(magnitude), self.machine

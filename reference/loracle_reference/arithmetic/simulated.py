@@ -17,7 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from loracle_reference.arithmetic.double import Double
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.arithmetic.shapes import (
+    require_column,
+    require_inner,
+    require_same_rows,
+    require_same_shape,
+)
 from loracle_reference.floating_point import NUMPY_DTYPES
 
 __all__ = ["STRATEGIES", "Simulated", "SimulatedMatrix", "Strategy"]
@@ -105,8 +112,7 @@ class SimulatedMatrix(Matrix):
         return total
 
     def __matmul__(self, other: SimulatedMatrix) -> SimulatedMatrix:
-        if self.shape[1] != other.shape[0]:
-            raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
+        require_inner(self, other)
         strategy = self.arithmetic.strategy
         left = self._terms if strategy.distribute else self._undistributed()
         right = other._terms if strategy.distribute else other._undistributed()
@@ -116,15 +122,15 @@ class SimulatedMatrix(Matrix):
         return product if strategy.associate != "formula" else self._new(product.stored)
 
     def __add__(self, other: SimulatedMatrix) -> SimulatedMatrix:
-        self._check_same_shape(other)
+        require_same_shape(self, other)
         return self._distributed(other, 1.0) or self._new(self.stored + other.stored)
 
     def __sub__(self, other: SimulatedMatrix) -> SimulatedMatrix:
-        self._check_same_shape(other)
+        require_same_shape(self, other)
         return self._distributed(other, -1.0) or self._new(self.stored - other.stored)
 
     def __mul__(self, other: SimulatedMatrix) -> SimulatedMatrix:
-        self._check_same_shape(other)
+        require_same_shape(self, other)
         return self._new(self.stored * other.stored)
 
     def scale(self, factor: Scalar) -> SimulatedMatrix:
@@ -141,16 +147,15 @@ class SimulatedMatrix(Matrix):
         return self._new(self.arithmetic.function(np.exp, self.stored))
 
     def scale_rows(self, column: SimulatedMatrix) -> SimulatedMatrix:
-        self._check_column(column)
+        require_column(self, column)
         return self._new(self.stored * column.stored)
 
     def divide_rows(self, column: SimulatedMatrix) -> SimulatedMatrix:
-        self._check_column(column)
+        require_column(self, column)
         return self._new(self.stored / column.stored)
 
     def face_splitting(self, other: SimulatedMatrix) -> SimulatedMatrix:
-        if self.shape[0] != other.shape[0]:
-            raise ValueError(f"face splitting needs as many rows: {self.shape} and {other.shape}")
+        require_same_rows(self, other)
         product = self.stored[:, :, None] * other.stored[:, None, :]
         return self._new(product.reshape(self.shape[0], -1))
 
@@ -198,16 +203,6 @@ class SimulatedMatrix(Matrix):
             signed = tuple(_Product((-t.factors[0], *t.factors[1:]), t.scalars) for t in signed)
         return SimulatedMatrix(self._terms + signed, self.arithmetic)
 
-    def _check_same_shape(self, other: SimulatedMatrix) -> None:
-        if self.shape != other.shape:
-            raise ValueError(f"shapes differ: {self.shape} and {other.shape}")
-
-    def _check_column(self, column: SimulatedMatrix) -> None:
-        if column.shape != (self.shape[0], 1):
-            raise ValueError(
-                f"a column of shape ({self.shape[0]}, 1) is needed, not {column.shape}"
-            )
-
 
 class Simulated(Arithmetic[SimulatedMatrix]):
     """The evaluation of one strategy in one storage format (a key of `FORMATS`)."""
@@ -223,10 +218,8 @@ class Simulated(Arithmetic[SimulatedMatrix]):
         self.strategy = strategy
 
     def matrix(self, entries: Entries) -> SimulatedMatrix:
-        """Inputs rounded to storage. Raises ValueError unless two-dimensional."""
-        values = np.asarray(entries, dtype=np.float64)
-        if values.ndim != 2 or 0 in values.shape:
-            raise ValueError("a matrix needs at least one row and one column")
+        """Inputs rounded to storage. Raises ValueError unless they form a finite matrix."""
+        values = Double().matrix(entries).values
         return SimulatedMatrix((_Product((values.astype(self.storage),)),), self)
 
     def array(self, matrix: SimulatedMatrix) -> npt.NDArray[np.float64]:

@@ -15,7 +15,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from loracle_reference.arithmetic.double import Double
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
+from loracle_reference.arithmetic.shapes import (
+    require_column,
+    require_inner,
+    require_same_rows,
+    require_same_shape,
+)
 from loracle_reference.floating_point import MachineModel
 
 __all__ = ["Stochastic", "StochasticMatrix"]
@@ -41,20 +48,22 @@ class StochasticMatrix(Matrix):
         return StochasticMatrix(self.samples.transpose(0, 2, 1), self.arithmetic)
 
     def __matmul__(self, other: StochasticMatrix) -> StochasticMatrix:
-        if self.shape[1] != other.shape[0]:
-            raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
+        require_inner(self, other)
         value = self.samples @ other.samples
         squares = np.square(self.samples) @ np.square(other.samples)
         return self._summed(value, squares, self.shape[1])
 
     def __add__(self, other: StochasticMatrix) -> StochasticMatrix:
-        return self._rounded(self._same_shape(other).samples + other.samples)
+        require_same_shape(self, other)
+        return self._rounded(self.samples + other.samples)
 
     def __sub__(self, other: StochasticMatrix) -> StochasticMatrix:
-        return self._rounded(self._same_shape(other).samples - other.samples)
+        require_same_shape(self, other)
+        return self._rounded(self.samples - other.samples)
 
     def __mul__(self, other: StochasticMatrix) -> StochasticMatrix:
-        return self._rounded(self._same_shape(other).samples * other.samples)
+        require_same_shape(self, other)
+        return self._rounded(self.samples * other.samples)
 
     def scale(self, factor: Scalar) -> StochasticMatrix:
         return self._rounded(self.samples * float(factor))
@@ -69,15 +78,16 @@ class StochasticMatrix(Matrix):
             return self._exponential(self.samples)
 
     def scale_rows(self, column: StochasticMatrix) -> StochasticMatrix:
-        return self._rounded(self.samples * self._column(column).samples)
+        require_column(self, column)
+        return self._rounded(self.samples * column.samples)
 
     def divide_rows(self, column: StochasticMatrix) -> StochasticMatrix:
+        require_column(self, column)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self._rounded(self.samples / self._column(column).samples)
+            return self._rounded(self.samples / column.samples)
 
     def face_splitting(self, other: StochasticMatrix) -> StochasticMatrix:
-        if self.shape[0] != other.shape[0]:
-            raise ValueError(f"face splitting needs as many rows: {self.shape} and {other.shape}")
+        require_same_rows(self, other)
         product = self.samples[:, :, :, None] * other.samples[:, :, None, :]
         return self._rounded(product.reshape(*self.samples.shape[:2], -1))
 
@@ -93,18 +103,6 @@ class StochasticMatrix(Matrix):
         log_sum_exp = self._rounded(largest + self._rounded(np.log(total.samples)).samples)
         difference = self._rounded(self.samples - log_sum_exp.samples)
         return self._exponential(difference.samples)
-
-    def _column(self, column: StochasticMatrix) -> StochasticMatrix:
-        if column.shape != (self.shape[0], 1):
-            raise ValueError(
-                f"a column of shape ({self.shape[0]}, 1) is needed, not {column.shape}"
-            )
-        return column
-
-    def _same_shape(self, other: StochasticMatrix) -> StochasticMatrix:
-        if self.shape != other.shape:
-            raise ValueError(f"shapes differ: {self.shape} and {other.shape}")
-        return self
 
     def _exponential(self, argument: Array) -> StochasticMatrix:
         machine = self.arithmetic.machine
@@ -154,8 +152,6 @@ class Stochastic(Arithmetic[StochasticMatrix]):
         return self._generator.standard_normal(shape)
 
     def matrix(self, entries: Entries) -> StochasticMatrix:
-        """Inputs, the same in every sample. Raises ValueError unless two-dimensional."""
-        values = np.asarray(entries, dtype=np.float64)
-        if values.ndim != 2 or 0 in values.shape:
-            raise ValueError("a matrix needs at least one row and one column")
+        """Inputs, the same in every sample. Raises ValueError unless they form a finite matrix."""
+        values = Double().matrix(entries).values
         return StochasticMatrix(np.broadcast_to(values, (self.samples, *values.shape)), self)
