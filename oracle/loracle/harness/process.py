@@ -163,7 +163,7 @@ class KernelProcess:
         return observation
 
     def close(self) -> None:
-        """End the child and everything it started. May be called again; a later case starts another."""
+        """End the child and all it started. May be called again; a later case starts another."""
         if self._place is not None:
             self._place.kill()
         self._place = None
