@@ -1,0 +1,283 @@
+"""From observations to findings: worst cases, counts, order, structural problems, spread, bias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from loracle.cases import Case
+from loracle.contracts import CONTRACTS
+from loracle.findings import Collector
+from loracle.observation import Observation, Problem
+from loracle.reference import CaseReference
+from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import round_to_format
+
+from .core_cases import default_run, reference
+
+Array = npt.NDArray[np.float64]
+Change = Callable[[CaseReference, str, Array], Array]
+
+LINEAR = CONTRACTS["lora-linear"]
+
+
+def collector(epsilon: float | None = None) -> Collector:
+    return Collector(LINEAR, tuple(LINEAR.outputs), epsilon, lambda case: f"again {case.key}")
+
+
+def right(known: CaseReference) -> dict[str, Array]:
+    """The truth, rounded to the dtype once."""
+    return {n: round_to_format(t.mid, known.case.dtype) for n, t in known.truth.items()}
+
+
+def with_tolerance(known: CaseReference, output: str, share: float) -> CaseReference:
+    """The same with a tolerance of that share of the largest proven bound of the output."""
+    tolerance = share * float(known.proven[output].bound.max())
+    null = {**known.null, output: replace(known.null[output], tolerance=tolerance)}
+    return replace(known, null=null)
+
+
+def unchanged(known: CaseReference, output: str, value: Array) -> Array:
+    return value
+
+
+def collected(change: Change, epsilon: float | None = None, dtype: str = "float32") -> Collector:
+    """A default run of a kernel that returns the rounded truth, changed."""
+    result = collector(epsilon)
+    for case in default_run("lora-linear", dtype, 0):
+        known = reference(case)
+        outputs = {name: change(known, name, value) for name, value in right(known).items()}
+        result.add(known, Observation(outputs=outputs, spread=dict.fromkeys(outputs, 0.0)))
+    return result
+
+
+def only(output: str, factor: float) -> Change:
+    return lambda known, name, value: value * factor if name == output else value
+
+
+def a_reference() -> CaseReference:
+    return reference(default_run("lora-linear", "float32", 0)[1])
+
+
+def test_a_right_kernel() -> None:
+    run = collected(unchanged)
+    assert run.findings() == []
+    assert run.worst == "pass"
+    assert run.cases == 30
+    assert set(run.evidence) == set(LINEAR.outputs)
+    assert min(run.evidence.values()) >= 8
+    for summary in run.regimes.values():
+        assert summary.cases == 6
+        assert summary.passed + summary.no_evidence == 6 * len(LINEAR.outputs)
+        assert (summary.suspect, summary.fail) == (0, 0)
+        assert summary.worst_error_to_bound is not None
+        assert 0 <= summary.worst_error_to_bound <= 1
+    # lora_b = 0 makes grad_lora_a zero, which is evidence of nothing.
+    assert run.regimes["lora-init"].no_evidence >= 6
+
+
+def test_one_finding_for_an_output_with_its_worst_case() -> None:
+    """Catches a finding per case, a first instead of a worst case, and counts of other outputs."""
+
+    def change(known: CaseReference, name: str, value: Array) -> Array:
+        if name != "grad_x":
+            return value
+        # Wrong in two regimes, far more so in one case.
+        factor = {"typical": 1.01, "ragged": 1.01}.get(known.case.regime, 1.0)
+        return value * (3.0 if known.case.key == "typical:4" else factor)
+
+    run = collected(change)
+    (finding,) = run.findings()
+    assert (finding.verdict, finding.output, finding.regime) == ("fail", "grad_x", "typical")
+    assert finding.case.startswith("typical:4 (")
+    assert (finding.count, finding.cases_total) == (12, 30)
+    assert finding.replay == "again typical:4"
+    assert finding.error is not None
+    assert finding.bound is not None
+    assert finding.truth is not None
+    assert finding.error > finding.bound
+    assert finding.error == pytest.approx(2 * abs(finding.truth), rel=1e-6)
+    assert finding.computed == pytest.approx(3 * finding.truth, rel=1e-6)
+    assert run.regimes["typical"].fail == 6
+    assert run.regimes["designed"].fail == 0
+    assert run.worst == "fail"
+
+
+def test_order_and_diagnosis_of_each_output() -> None:
+    """Fails before suspects, worst first; two bugs are named each for itself."""
+
+    run = collector()
+    for case in default_run("lora-linear", "float32", 0):
+        known = with_tolerance(reference(case), "output", 0.5)
+        outputs = right(known)
+        outputs["grad_lora_a"] *= -1
+        outputs["grad_lora_b"] /= known.inputs.scalars["scaling"]
+        if case.regime == "typical":
+            outputs["output"] = known.truth["output"].mid + 0.75 * known.proven["output"].bound
+        run.add(known, Observation(outputs=outputs))
+    findings = run.findings()
+    assert [f.verdict for f in findings] == ["fail", "fail", "suspect"]
+    named = {f.output: [d.hypothesis for d in f.diagnosis][:1] for f in findings}
+    assert named == {
+        "grad_lora_a": ["wrong-sign"],
+        "grad_lora_b": ["missing-scaling"],
+        "output": [],
+    }
+    ratios = [f.error / f.bound for f in findings[:2] if f.error and f.bound]
+    assert ratios == sorted(ratios, reverse=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_is_named_first(value: float) -> None:
+    def change(known: CaseReference, name: str, values: Array) -> Array:
+        return np.full_like(values, value) if name == "output" else values
+
+    (finding,) = collected(change).findings()
+    assert (finding.verdict, finding.count) == ("fail", 30)
+    assert [d.hypothesis for d in finding.diagnosis] == ["non-finite"]
+    assert finding.error == np.inf
+
+
+@pytest.mark.parametrize(
+    ("problem", "outputs_lost"),
+    [
+        (Problem("crash", None, "boom"), 4),
+        (Problem("timeout", None, "late"), 4),
+        (Problem("missing-output", "grad_x", "None"), 1),
+        (Problem("wrong-shape", "grad_x", "(1,)"), 1),
+        (Problem("wrong-dtype", "grad_x", "float64"), 1),
+        (Problem("mutates-input", "weight", "changed"), 0),
+    ],
+    ids=lambda value: value.hypothesis if isinstance(value, Problem) else "",
+)
+def test_structural_problems(problem: Problem, outputs_lost: int) -> None:
+    """One finding, one diagnosis, no numbers, counted over cases; what was lost counts as failed,
+    never as passed; what was returned is judged all the same."""
+    run, known = collector(), a_reference()
+    outputs = right(known) if outputs_lost < 4 else {}
+    if outputs_lost == 1:
+        del outputs["grad_x"]
+    broken = Observation(outputs=outputs, problems=(problem,))
+    latest = run.add(known, broken)
+    assert run.worst == "fail"
+    assert latest is not None
+    run.add(known, broken)
+    run.add(known, Observation(outputs=right(known)))
+    (finding,) = run.findings()
+    assert latest.diagnosis == finding.diagnosis
+    assert (finding.verdict, finding.output) == ("fail", problem.output)
+    assert (finding.count, finding.cases_total) == (2, 3)
+    (diagnosis,) = finding.diagnosis
+    assert (diagnosis.hypothesis, diagnosis.explanation) == (
+        problem.hypothesis,
+        problem.explanation,
+    )
+    assert finding.error is finding.bound is finding.tolerance is None
+    assert finding.replay is not None
+    summary = run.regimes[known.case.regime]
+    assert summary.fail == 2 * max(outputs_lost, 1)
+    assert summary.passed == 4 + 2 * (4 - outputs_lost)
+    assert run.evidence["grad_x"] == (3 if outputs_lost == 0 else 1)
+
+
+def test_spread() -> None:
+    """Bitwise differences alone are no finding; beyond twice the tolerance they are, beyond twice
+    the bound they prove the kernel wrong."""
+    known = with_tolerance(a_reference(), "output", 0.5)
+    tolerance = known.null["output"].tolerance
+    bound = float(known.proven["output"].bound.max())
+    for spread, verdict in (
+        (0.0, None),
+        (tolerance, None),
+        (2.1 * tolerance, "suspect"),
+        (2.1 * bound, "fail"),
+    ):
+        run = collector()
+        run.add(known, Observation(outputs=right(known), spread={"output": spread}))
+        findings = run.findings()
+        assert [f.verdict for f in findings] == ([verdict] if verdict else [])
+        for finding in findings:
+            assert finding.output == "output"
+            assert [d.hypothesis for d in finding.diagnosis] == ["nondeterministic"]
+
+
+def test_a_bias_is_a_finding_of_all_cases() -> None:
+    """4e-7 too large everywhere, within every tolerance."""
+    run = collected(only("grad_lora_b", 1 + 4e-7))
+    (finding,) = run.findings()
+    assert (finding.verdict, finding.output) == ("suspect", "grad_lora_b")
+    assert "biased across cases" in finding.reason
+    assert [d.hypothesis for d in finding.diagnosis] == ["constant-factor"]
+    assert finding.count >= 8
+    # `worst` is asked while cases run; bias is only known at the end.
+    assert run.worst == "pass"
+
+
+def test_an_output_that_is_found_wrong_needs_no_bias() -> None:
+    run = collected(only("grad_lora_b", 1.5))
+    assert [f.reason for f in run.findings()] == [""]
+
+
+def test_epsilon_allows_a_bias() -> None:
+    """What is promised is the largest error, nothing about its sign."""
+    assert collected(only("grad_lora_b", 1 + 4e-7), epsilon=1e-2).findings() == []
+    assert collected(only("grad_lora_b", 1.5), epsilon=1e-2).findings() != []
+
+
+def test_an_undecided_case_is_decided_with_a_finer_truth() -> None:
+    """An error of twice the bound under a truth too wide to tell is a fail in the end; one within
+    the bound is not."""
+    known = a_reference()
+    bound = known.proven["output"].bound
+    widened = replace(
+        known,
+        truth={
+            name: Enclosure(t.high, t.low, np.full_like(t.radius, 4 * float(bound.max())))
+            for name, t in known.truth.items()
+        },
+    )
+    for factor, verdicts in ((2.0, ["fail"]), (0.0, [])):
+        run = collector()
+        outputs = right(known)
+        outputs["output"] = known.truth["output"].mid + factor * bound
+        run.add(widened, Observation(outputs=outputs))
+        assert [f.verdict for f in run.findings()] == verdicts
+
+
+def test_outputs_that_are_not_declared_are_not_judged() -> None:
+    run = Collector(LINEAR, ("output",), None, str)
+    known = a_reference()
+    run.add(known, Observation(outputs={"output": right(known)["output"]}))
+    assert run.findings() == []
+    assert run.evidence == {"output": 1}
+
+
+def test_the_latest_finding_is_the_worst_of_the_case() -> None:
+    """For the progress bar: a fail is not hidden by a later suspect."""
+    known = with_tolerance(a_reference(), "grad_lora_b", 0.5)
+    outputs = right(known)
+    outputs["output"] = outputs["output"] + 10.0
+    truth, proven = known.truth["grad_lora_b"], known.proven["grad_lora_b"]
+    outputs["grad_lora_b"] = truth.mid + 0.75 * proven.bound
+    run = collector()
+    latest = run.add(known, Observation(outputs=outputs))
+    assert latest is not None
+    assert (latest.verdict, latest.output) == ("fail", "output")
+    assert {f.verdict for f in run.findings()} == {"fail", "suspect"}
+
+
+def test_replay_is_asked_for_the_case_itself() -> None:
+    asked: list[Case] = []
+
+    def replay(case: Case) -> str:
+        asked.append(case)
+        return "again"
+
+    run, known = Collector(LINEAR, tuple(LINEAR.outputs), None, replay), a_reference()
+    run.add(known, Observation(problems=(Problem("crash", None, "boom"),)))
+    run.findings()
+    assert set(asked) == {known.case}
