@@ -49,13 +49,13 @@ class Collector:
     """Judges case after case and sums up.
 
     outputs: those that are judged. epsilon: see `judge`. replay: makes the command that runs a case
-    again.
+    again, or the whole run for None.
     """
 
     contract: Contract
     outputs: tuple[str, ...]
     epsilon: float | None
-    replay: Callable[[Case], str]
+    replay: Callable[[Case | None], str]
     regimes: dict[str, RegimeSummary] = field(default_factory=dict)
     evidence: dict[str, int] = field(default_factory=dict)
     cases: int = 0
@@ -258,6 +258,7 @@ class Collector:
             f"biased across cases: {found.z:.1f} standard deviations, honest evaluations stay below"
             f" {found.threshold:.1f}"
         )
+        values["replay"] = self.replay(None)
         return Finding(**values)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "checked_dtype",
     "checked_epsilon",
     "checked_machine",
+    "checked_names",
     "checked_seed",
     "chosen_cases",
 ]
@@ -97,16 +98,24 @@ def chosen_cases(
     known = regimes_of(contract)
     if only_cases is not None:
         return [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
-    if regimes is not None and not isinstance(regimes, Iterable):
-        raise UsageError(
-            f"regimes is a list of names, not {regimes!r}; {contract.name} has: {', '.join(known)}"
-        )
     chosen = known if regimes is None else tuple(dict.fromkeys(_several(regimes)))
     for regime in chosen:
         _check_regime(regime, contract, known)
     if not chosen:
         raise UsageError(f"no regime is named; {contract.name} has: {', '.join(known)}")
     return cases_of(contract, dtype, seed, chosen, count)
+
+
+def checked_names(what: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names as a tuple, that can be gone through again; a single one may be given as text.
+
+    UsageError, naming the argument `what`, if it cannot be gone through at all.
+    """
+    if names is None:
+        return None
+    if not isinstance(names, Iterable):
+        raise UsageError(f"{what} must be a list of names, not {names!r}")
+    return _several(names)
 
 
 def _several(names: Iterable[str]) -> tuple[str, ...]:

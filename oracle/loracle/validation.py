@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from loracle.request import (
     checked_dtype,
     checked_epsilon,
     checked_machine,
+    checked_names,
     checked_seed,
     chosen_cases,
 )
@@ -78,6 +79,8 @@ def validate(
     started = time.monotonic()
     dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
     epsilon, wanted = checked_epsilon(epsilon), checked_contract(contract)
+    regimes = checked_names("regimes", regimes)
+    only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
     known = wanted or _only_contract(kernel)
     if known is not None:
@@ -100,7 +103,18 @@ def validate(
             loaded.contract,
             loaded.outputs,
             epsilon,
-            _replay(kernel, loaded, dtype, device, seed, machine, epsilon),
+            _replay(
+                kernel,
+                loaded,
+                {
+                    "dtype": dtype,
+                    "seed": seed,
+                    "device": None if device == "cpu" else device,
+                    "machine": machine,
+                    "epsilon": None if epsilon == declared.epsilon else epsilon,
+                },
+                {"cases": cases, "regimes": regimes, "only_cases": only_cases},
+            ),
         )
         notes, reason = _run(process, plan, model, collector, on_progress)
     findings = collector.findings()
@@ -195,42 +209,43 @@ def _without_unsupported(
     return [case for case in plan if case.regime not in unsupported], skipped
 
 
+_FLAGS = {"regimes": "--regime", "only_cases": "--case"}
+
+
 def _replay(
     kernel: Callable[..., Any] | str,
     loaded: Loaded,
-    dtype: str,
-    device: str,
-    seed: int,
-    machine: str | None,
-    epsilon: float | None,
-) -> Callable[[Case], str]:
-    """The command, or for a callable the call, that runs one case again."""
+    options: Mapping[str, Any],
+    choice: Mapping[str, Any],
+) -> Callable[[Case | None], str]:
+    """The command, or for a callable the call, that runs one case again, or (None) all of them.
 
-    def command(case: Case) -> str:
+    options and choice (of cases): arguments of `validate`, None where left out.
+    """
+
+    def command(case: Case | None) -> str:
         words = ["loracle", "validate", str(kernel), "--contract", loaded.contract.name]
-        words += ["--dtype", dtype, "--seed", str(seed), "--case", case.key]
-        for option, value, default in (
-            ("--device", device, "cpu"),
-            ("--machine", machine, None),
-            ("--epsilon", epsilon, loaded.declaration.epsilon),
-        ):
-            if value != default:
-                words += [option, str(value)]
+        for name, value in _given(options, choice, case):
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [_FLAGS.get(name, f"--{name}"), str(one)]
         return shlex.join(words)
 
-    def call(case: Case) -> str:
-        arguments = [loaded.name, f"contract={loaded.contract.name!r}", f"dtype={dtype!r}"]
-        arguments += [f"seed={seed}", f"only_cases=[{case.key!r}]"]
-        for name, value, default in (
-            ("device", device, "cpu"),
-            ("machine", machine, None),
-            ("epsilon", epsilon, loaded.declaration.epsilon),
-        ):
-            if value != default:
-                arguments.append(f"{name}={value!r}")
+    def call(case: Case | None) -> str:
+        given = [
+            f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+            for name, value in _given(options, choice, case)
+        ]
+        arguments = [loaded.name, f"contract={loaded.contract.name!r}", *given]
         return f"loracle.validate({', '.join(arguments)})"
 
     return command if isinstance(kernel, str) else call
+
+
+def _given(
+    options: Mapping[str, Any], choice: Mapping[str, Any], case: Case | None
+) -> list[tuple[str, Any]]:
+    chosen = choice if case is None else {"only_cases": (case.key,)}
+    return [(n, value) for n, value in {**options, **chosen}.items() if value is not None]
 
 
 def _versions() -> dict[str, Any]:

@@ -26,7 +26,10 @@ LINEAR = CONTRACTS["lora-linear"]
 
 
 def collector(epsilon: float | None = None) -> Collector:
-    return Collector(LINEAR, tuple(LINEAR.outputs), epsilon, lambda case: f"again {case.key}")
+    def replay(case: Case | None) -> str:
+        return "again all" if case is None else f"again {case.key}"
+
+    return Collector(LINEAR, tuple(LINEAR.outputs), epsilon, replay)
 
 
 def right(known: CaseReference) -> dict[str, Array]:
@@ -213,6 +216,8 @@ def test_a_bias_is_a_finding_of_all_cases() -> None:
     assert "biased across cases" in finding.reason
     assert [d.hypothesis for d in finding.diagnosis] == ["constant-factor"]
     assert finding.count >= 8
+    # No single case shows it.
+    assert finding.replay == "again all"
     # `worst` is asked while cases run; bias is only known at the end.
     assert run.worst == "pass"
 
@@ -271,9 +276,9 @@ def test_the_latest_finding_is_the_worst_of_the_case() -> None:
 
 
 def test_replay_is_asked_for_the_case_itself() -> None:
-    asked: list[Case] = []
+    asked: list[Case | None] = []
 
-    def replay(case: Case) -> str:
+    def replay(case: Case | None) -> str:
         asked.append(case)
         return "again"
 

@@ -366,6 +366,24 @@ def test_replay_of_a_callable(kernel: Callable[..., Any]) -> None:
     assert set(hypotheses(same[0])) & set(hypotheses(finding))
 
 
+def slightly_too_large(**call: Any) -> Outputs:
+    outputs = autograd.lora_linear(**call)
+    return {**outputs, "grad_lora_b": outputs["grad_lora_b"] * (1 + 4e-7)}
+
+
+def test_replay_of_a_bias() -> None:
+    """No single case shows it: the whole run is replayed, with the regimes that were chosen, also
+    if they came from an iterator."""
+    report = validate(slightly_too_large, regimes=iter(["typical", "ragged"]), cases=7)
+    (finding,) = report.findings
+    assert report.verdict == finding.verdict == "suspect"
+    assert finding.reason.startswith("biased across cases")
+    assert finding.replay is not None
+    again = eval(finding.replay, namespace(slightly_too_large))
+    assert again.cases == 14
+    assert [f.to_dict() for f in again.findings] == [finding.to_dict()]
+
+
 TARGET = """
 import torch
 
