@@ -341,6 +341,21 @@ def test_a_bug_in_half_of_the_cases_is_not_explained_by_one_case(output: str) ->
     assert all("a factor that varies" in diagnosis.explanation for diagnosis in found)
 
 
+def test_a_class_that_applies_to_few_cases_leaves_the_others_unexplained() -> None:
+    """Transposed where the result is square, which is rare, and something else where it is not."""
+
+    def mixed(case: Case, inputs: Inputs, output: str) -> Array:
+        result = honest(case, inputs, output)
+        if result.shape == result.T.shape and result.size > 1:
+            return result.T.copy()
+        return np.abs(result) + np.abs(result).max()
+
+    evidence = failing("aloragc", "float32", 0, "grad_b", mixed)
+    clearest = sorted(evidence, key=Evidence.clarity)[-12:]
+    assert 0 < sum(e.truth.shape == e.truth.T.shape for e in clearest) < 6
+    assert names(evidence) == []
+
+
 def test_two_outputs_are_diagnosed_by_themselves() -> None:
     doubled = failing("lora-linear", "float32", 0, "grad_lora_a", times(lambda k: 2))
     flipped = failing("lora-linear", "float32", 0, "grad_lora_b", times(lambda k: -1))
@@ -395,4 +410,10 @@ def test_closeness_is_measured_in_slack() -> None:
         moved = replace(one, computed=2 * one.truth + 2 * units * one.slack)
         assert moved.explained_by(2 * one.truth) is explained
     assert one.clarity() > 100
+    # Where the truth has cancelled to almost nothing, the slack is that of the terms: a result that
+    # is nearer to the hypothesis, but far from it in such units, is not explained.
+    ones = np.ones_like(one.truth)
+    cancelled = replace(one, truth=ones * 1e-20, computed=ones * 0.7, slack=1e-7)
+    assert not cancelled.explained_by(ones)
+    assert replace(cancelled, computed=ones * (1 - 1e-7)).explained_by(ones)
     assert not one.explained_by(one.truth)
