@@ -13,8 +13,9 @@ from loracle.adapters import find_adapter
 from loracle.calibration import FALSE_ALARM_PROBABILITY
 from loracle.cases import Case
 from loracle.contracts import Contract
+from loracle.errors import UsageError
 from loracle.findings import Collector
-from loracle.generation import generate
+from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
 from loracle.harness.process import Loaded
 from loracle.reference import reference_of
@@ -29,7 +30,7 @@ from loracle.request import (
     checked_seed,
     chosen_cases,
 )
-from loracle_reference.floating_point import MachineModel
+from loracle_reference.floating_point import FORMATS, MachineModel
 
 __all__ = ["validate"]
 
@@ -193,8 +194,17 @@ def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
 def _without_unsupported(
     plan: list[Case], loaded: Loaded, dtype: str
 ) -> tuple[list[Case], list[dict[str, str]]]:
-    """The cases that the kernel supports, and what was left out with the reason."""
+    """The cases that the kernel supports, and what was left out with the reason.
+
+    Raises UsageError on a declared name that is neither a regime nor a dtype.
+    """
     unsupported = set(loaded.declaration.unsupported)
+    unknown = sorted(unsupported - set(REGIMES) - set(FORMATS))
+    if unknown:
+        raise UsageError(
+            f"{loaded.name} declares {unknown[0]!r} unsupported, which is neither a dtype"
+            f" ({', '.join(FORMATS)}) nor a regime ({', '.join(REGIMES)})"
+        )
     skipped = [
         {"what": output, "reason": "the kernel declares that it does not have this output"}
         for output in loaded.contract.outputs

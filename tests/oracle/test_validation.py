@@ -273,6 +273,17 @@ def test_an_unsupported_dtype_passes_nothing() -> None:
     assert validate(kernel, dtype="float32", cases=2).verdict == "pass"
 
 
+def test_a_misspelt_declaration_is_told() -> None:
+    """Else the kernel would be judged in silence where it says that it should not be."""
+
+    @loracle.declare(unsupported=["raged"])
+    def kernel(**call: Any) -> Outputs:
+        return autograd.lora_linear(**call)
+
+    with pytest.raises(loracle.UsageError, match=r"'raged' unsupported, .*ragged"):
+        validate(kernel)
+
+
 @pytest.mark.parametrize(
     "choice", [{"cases": 1}, {"regimes": ["tiny"]}, {"only_cases": ["tiny:0"]}]
 )
