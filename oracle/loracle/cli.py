@@ -99,9 +99,9 @@ def validate(
     Exits 0 if it passes, 1 if it fails or is suspect, 2 if the usage is bad.
     """
     from loracle import validation
-    from loracle.atomic_file import AtomicFile
-    from loracle.progress import ProgressDisplay
-    from loracle.terminal import make_console, show
+    from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.progress import ProgressDisplay
+    from loracle.presentation.terminal import make_console, show
 
     with ExitStack() as stack:
         # Claimed first: nobody wants to learn after the run that its result cannot be kept.
@@ -132,8 +132,8 @@ def validate(
 @_commands.command()
 def adapters() -> None:
     """List the third-party kernels that can be judged by name."""
-    from loracle.listings import adapter_table
-    from loracle.terminal import make_console
+    from loracle.presentation.listings import adapter_table
+    from loracle.presentation.terminal import make_console
 
     make_console().print(adapter_table())
 
@@ -141,8 +141,8 @@ def adapters() -> None:
 @_commands.command()
 def contracts() -> None:
     """List the contracts: arguments, shapes, outputs."""
-    from loracle.listings import contract_text
-    from loracle.terminal import make_console
+    from loracle.presentation.listings import contract_text
+    from loracle.presentation.terminal import make_console
 
     make_console().print(contract_text())
 
@@ -150,8 +150,8 @@ def contracts() -> None:
 @_commands.command()
 def regimes() -> None:
     """List the regimes, and what each of them reveals."""
-    from loracle.listings import regime_table
-    from loracle.terminal import make_console
+    from loracle.presentation.listings import regime_table
+    from loracle.presentation.terminal import make_console
 
     make_console().print(regime_table())
 
@@ -160,7 +160,7 @@ def regimes() -> None:
 def demo() -> int:
     """Judge peft, loralib and torch, then two kernels that are wrong."""
     from loracle.demo.script import run_demo
-    from loracle.terminal import make_console
+    from loracle.presentation.terminal import make_console
 
     return run_demo(make_console())
 

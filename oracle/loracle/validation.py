@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from loracle import __version__
 from loracle.adapters import find_adapter
-from loracle.calibration import FALSE_ALARM_PROBABILITY
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.errors import UsageError
-from loracle.findings import Collector
 from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
 from loracle.harness.process import Loaded
-from loracle.reference import reference_of
+from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY
+from loracle.judgement.findings import Collector
+from loracle.judgement.reference import reference_of
 from loracle.report import Finding, Report, Verdict
 from loracle.request import (
     checked_contract,

@@ -13,7 +13,7 @@ from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of
-from loracle.reference import CaseReference, reference_of
+from loracle.judgement.reference import CaseReference, reference_of
 from loracle.request import DEFAULT_CASES
 from loracle_reference.arithmetic import Double
 from loracle_reference.floating_point import FORMATS, machine_model

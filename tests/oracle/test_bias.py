@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from loracle.bias import BiasTest
-from loracle.calibration import Null
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients
-from loracle.verdicts import judge
+from loracle.judgement.bias import BiasTest
+from loracle.judgement.calibration import Null
+from loracle.judgement.verdicts import judge
 from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
 from loracle_reference.floating_point import FORMATS, round_to_format
 

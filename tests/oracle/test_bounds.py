@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from loracle.bounds import proven_bounds
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import generate
+from loracle.judgement.bounds import proven_bounds
 from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
 from loracle_reference.floating_point import FORMATS, machine_model
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from loracle.calibration import calibrate
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients, output_shapes, rows
 from loracle.generation import generate
+from loracle.judgement.calibration import calibrate
+from loracle.judgement.verdicts import judge
 from loracle.validation import ENOUGH_EVIDENCE
-from loracle.verdicts import judge
 from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.floating_point import FORMATS, machine_model, round_to_format

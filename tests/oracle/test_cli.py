@@ -189,7 +189,7 @@ def test_a_folder_one_may_not_write_to_is_refused_before_the_run(
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("loracle.atomic_file.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("loracle.presentation.atomic_file.tempfile.mkstemp", refuse)
     assert run("validate", "m:f", "--json", "out.json") == 2
     assert validation.asked == {}
     assert "cannot write out.json: Permission denied" in capsys.readouterr().err
@@ -235,7 +235,7 @@ def test_adapters_are_listed_with_versions(capsys: pytest.CaptureFixture[str]) -
 def test_a_missing_package_is_called_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loracle.listings.installed_version", lambda name: None)
+    monkeypatch.setattr("loracle.presentation.listings.installed_version", lambda name: None)
     run("adapters")
     assert "loralib missing" in capsys.readouterr().out
 
@@ -259,7 +259,13 @@ def in_a_fresh_process(code: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    ["loracle", "loracle.cli", "loracle.terminal", "loracle.progress", "loracle.listings"],
+    [
+        "loracle",
+        "loracle.cli",
+        "loracle.presentation.terminal",
+        "loracle.presentation.progress",
+        "loracle.presentation.listings",
+    ],
 )
 def test_the_parent_process_never_imports_torch(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'hypothesis'}} & set(sys.modules))"

@@ -19,7 +19,7 @@ from loracle.corpus import closed_form
 from loracle.diagnosis import Evidence, diagnose
 from loracle.diagnosis.hypotheses import HYPOTHESES
 from loracle.evaluation import bind_sizes
-from loracle.verdicts import judge
+from loracle.judgement.verdicts import judge
 from loracle_reference.floating_point import round_to_format
 
 from .core_cases import CONTRACT_NAMES, default_run, reference

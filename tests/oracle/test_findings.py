@@ -11,9 +11,9 @@ import pytest
 
 from loracle.cases import Case
 from loracle.contracts import CONTRACTS
-from loracle.findings import Collector
+from loracle.judgement.findings import Collector
+from loracle.judgement.reference import CaseReference
 from loracle.observation import Observation, Problem
-from loracle.reference import CaseReference
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import round_to_format
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loracle.bounds import proven_bounds
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, rows
 from loracle.generation import cases_of, generate, regimes_of
+from loracle.judgement.bounds import proven_bounds
 from loracle_reference.arithmetic.rounding import Rounding, RoundingMatrix
 from loracle_reference.attention import attention_probabilities
 from loracle_reference.floating_point import MachineModel, machine_model, round_to_format

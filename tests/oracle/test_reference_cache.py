@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loracle import reference as module
-from loracle.reference import CaseReference, reference_of
+from loracle.judgement import reference as module
+from loracle.judgement.reference import CaseReference, reference_of
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import machine_model
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from loracle.progress import ProgressDisplay
+from loracle.presentation.progress import ProgressDisplay
+from loracle.presentation.terminal import headline, make_console, number, show
 from loracle.report import Diagnosis, RegimeSummary, Report
-from loracle.terminal import headline, make_console, number, show
 
 MakeReport = Callable[..., Report]
 

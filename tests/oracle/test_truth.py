@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loracle import truth as truth_module
 from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import generate
-from loracle.truth import DEFAULT_PRECISION, SpecificationError, enclose
+from loracle.judgement import truth as truth_module
+from loracle.judgement.truth import DEFAULT_PRECISION, SpecificationError, enclose
 from loracle_reference import gradient
 from loracle_reference.arithmetic import Multiprecision
 from loracle_reference.enclosure import Enclosure

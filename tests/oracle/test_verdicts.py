@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loracle.bounds import ProvenBound
-from loracle.verdicts import Judgement, judge, judge_spread
+from loracle.judgement.bounds import ProvenBound
+from loracle.judgement.verdicts import Judgement, judge, judge_spread
 from loracle_reference.enclosure import Enclosure
 
 

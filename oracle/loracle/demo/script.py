@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from loracle.adapters import ADAPTERS
+from loracle.presentation.terminal import STYLES, number, show_finding
 from loracle.report import Finding, Report
-from loracle.terminal import STYLES, number, show_finding
 from loracle.validation import validate
 
 __all__ = ["run_demo"]

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from loracle.bias import BiasTest, FoundBias
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
+from loracle.judgement.bias import BiasTest, FoundBias
+from loracle.judgement.reference import CaseReference
+from loracle.judgement.verdicts import Judgement, judge, judge_spread
 from loracle.observation import Observation, Problem
-from loracle.reference import CaseReference
 from loracle.report import Diagnosis, Finding, RegimeSummary
-from loracle.verdicts import Judgement, judge, judge_spread
 
 __all__ = ["Collector"]
 

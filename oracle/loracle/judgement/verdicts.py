@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from loracle.bounds import ProvenBound
+from loracle.judgement.bounds import ProvenBound
 from loracle_reference.enclosure import Enclosure
 
 __all__ = ["CaseVerdict", "Judgement", "judge", "judge_spread"]

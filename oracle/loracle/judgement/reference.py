@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from loracle.bounds import ProvenBound, proven_bounds
-from loracle.calibration import Null, calibrate
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.generation import generate
-from loracle.truth import DEFAULT_PRECISION, enclose
+from loracle.judgement.bounds import ProvenBound, proven_bounds
+from loracle.judgement.calibration import Null, calibrate
+from loracle.judgement.truth import DEFAULT_PRECISION, enclose
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import MachineModel
 
@@ -32,6 +32,9 @@ __all__ = ["CaseReference", "reference_of"]
 
 CACHE_VARIABLE = "LORACLE_CACHE_DIR"
 """Environment variable that moves the cache; empty switches it off."""
+
+_UNRELATED = {"adapters", "corpus", "demo", "diagnosis", "harness", "kernels", "presentation"}
+"""Packages on which no cached number depends."""
 
 _HIGHEST_PRECISION = 16 * DEFAULT_PRECISION
 
@@ -83,14 +86,15 @@ def _path(case: Case, machine: MachineModel) -> Path | None:
 @cache
 def _code_hash() -> str:
     """Of every module that a cached number depends on: the specification and this package."""
+    import loracle
     import loracle_reference
 
     digest = hashlib.sha256(np.__version__.encode())
-    roots = [Path(loracle_reference.__file__).parent, Path(__file__).parent]
-    files = [f for root in roots for f in sorted(root.rglob("*.py"))]
-    for file in files:
-        if not {"corpus", "adapters", "kernels", "demo", "harness"} & set(file.parts):
-            digest.update(file.read_bytes())
+    roots = [Path(loracle_reference.__file__).parent, Path(loracle.__file__).parent]
+    for root in roots:
+        for file in sorted(root.rglob("*.py")):
+            if not _UNRELATED & set(file.relative_to(root).parts):
+                digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

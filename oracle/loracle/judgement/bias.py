@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from loracle.calibration import FALSE_ALARM_PROBABILITY, Null
+from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY, Null
 
 __all__ = ["BiasTest", "FoundBias"]
 

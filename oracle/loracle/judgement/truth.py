@@ -25,7 +25,7 @@ from loracle_reference.enclosure import Enclosure
 __all__ = ["DEFAULT_PRECISION", "SpecificationError", "check_against_loss", "enclose"]
 
 DEFAULT_PRECISION = 160
-"""Bits of the ball path; raised until the radius decides (`loracle.verdicts`)."""
+"""Bits of the ball path; raised until the radius decides (`loracle.judgement.verdicts`)."""
 
 _LONG = 128 * 128
 """Entries of the score matrix from which the interval path serves dtypes coarser than float64."""

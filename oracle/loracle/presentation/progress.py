@@ -7,8 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from loracle.presentation.terminal import STYLES, headline
 from loracle.report import Finding, Verdict
-from loracle.terminal import STYLES, headline
 
 __all__ = ["ProgressDisplay"]
 

@@ -1,0 +1,1 @@
+"""What decides a verdict: truth, proven bound, calibrated tolerance, bias, and the findings."""
