@@ -91,8 +91,9 @@ class MachineModel:
     intermediate and every partial sum. accumulate: the unit roundoff of products and partial sums
     inside one block of a matrix product or row sum; block: how many terms such a block holds before
     the partial sum is stored (None: all). exp_error: the relative error of one exponential,
-    beside 2u|x|, u being exp_unit. All relative errors are of rounding to nearest; anything may
-    be flushed to zero.
+    beside 2u|x|, u being exp_unit. All relative errors are of rounding to nearest. loss: what a
+    rounding may take absolutely, near zero: a flush to zero, or in float16, whose subnormal numbers
+    torch's devices keep, half the smallest of them.
     """
 
     name: str
@@ -101,6 +102,7 @@ class MachineModel:
     block: int | None
     exp_error: float
     exp_unit: float
+    loss: float
     description: str
 
     @property
@@ -125,6 +127,11 @@ def _stored_unit(storage: FloatFormat) -> float:
     return (storage.unit_roundoff + wide + storage.unit_roundoff * wide) * (1 + 2.0**-52)
 
 
+def _loss(storage: FloatFormat) -> float:
+    flushes = storage.name != "float16"
+    return storage.smallest_normal * (1.0 if flushes else storage.unit_roundoff)
+
+
 def _widest(storage: FloatFormat) -> MachineModel:
     unit = _stored_unit(storage)
     return MachineModel(
@@ -134,6 +141,7 @@ def _widest(storage: FloatFormat) -> MachineModel:
         block=None,
         exp_error=_EXP_ERROR[storage.name],
         exp_unit=unit,
+        loss=_loss(storage),
         description="every intermediate and every partial sum rounded to the storage dtype",
     )
 

@@ -7,7 +7,8 @@ tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,32 +85,44 @@ def _no_softmax_growth(self: RoundingMatrix, largest: np.ndarray, keys: int) -> 
     return np.zeros_like(largest)
 
 
-def _no_entrywise_rounding(
-    self: RoundingMatrix, natural: np.ndarray, spread: np.ndarray, *, roundings: int
-) -> np.ndarray:
-    return spread
+def _no_entrywise_rounding(self: RoundingMatrix, roundings: int) -> float:
+    return 0.0
 
 
-_LEFT_OUT = {
-    "sums grow with their length": ("_sum_growth", _no_sum_growth, "lora-linear"),
-    "the softmax has errors of its own": ("_softmax_growth", _no_softmax_growth, "lora-attention"),
-    "entrywise operations round": ("_stored", _no_entrywise_rounding, "lora-linear"),
+def _normal(seed: int, *shape: int) -> np.ndarray:
+    return round_to_format(np.random.default_rng(seed).standard_normal(shape), "bfloat16")
+
+
+_LEFT_OUT: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
+    "sums grow with their length": (
+        "_sum_growth",
+        _no_sum_growth,
+        lambda a: a.matrix(np.abs(_normal(0, 2, 16))) @ a.matrix(np.abs(_normal(1, 16, 2))),
+    ),
+    "the softmax has errors of its own": (
+        "_softmax_growth",
+        _no_softmax_growth,
+        lambda a: attention_probabilities(
+            a.matrix(_normal(2, 2, 1) / 8), a.matrix(_normal(3, 5, 1))
+        ),
+    ),
+    "entrywise operations round": (
+        "_entrywise_growth",
+        _no_entrywise_rounding,
+        lambda a: (a.matrix(_normal(4, 2, 3)) * a.matrix(_normal(5, 2, 3))).scale(0.75),
+    ),
 }
 
 
 @pytest.mark.parametrize("rule", _LEFT_OUT)
 def test_a_bound_without_the_rule_is_exceeded(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The attack is strong enough to notice each rule of the derivation."""
-    name, without, contract = _LEFT_OUT[rule]
-    monkeypatch.setattr(RoundingMatrix, name, without)
+    name, without, expression = _LEFT_OUT[rule]
     machine = machine_model("widest", "bfloat16")
-    largest = 0.0
-    for regime in ("designed", "tiny"):
-        for case in cases_of(CONTRACTS[contract], "bfloat16", 0, [regime], 6):
-            for output in CONTRACTS[contract].outputs:
-                inputs = generate(case)
-                largest = max(largest, _ratios(CONTRACTS[contract], inputs, machine, output)[1])
-    assert largest > 1
+    error = attacked_error(lambda a: {"x": expression(a)}, machine, "x", (0, 0))[0, 0]
+    assert error <= expression(Rounding(machine)).error[0, 0]
+    monkeypatch.setattr(RoundingMatrix, name, without)
+    assert error > expression(Rounding(machine)).error[0, 0]
 
 
 def test_a_softmax_bound_without_the_errors_of_the_scores_is_exceeded() -> None:

@@ -1,9 +1,10 @@
-"""What the contiguous sub-products of a chain of matrix products can reach.
+"""What the contiguous sub-products of a chain of matrix products can lose and reach.
 
-A kernel may associate X Y Z as (X Y) Z or X (Y Z). The relative part of the rounding error is the
-same for both, but two things are not: what a flush to zero in a sub-product is later multiplied by,
-and the largest number that appears on the way. `Chain` bounds both over all contiguous
-sub-products, from bounds T of the entries of the factors, without enumerating them.
+A kernel may associate X Y Z as (X Y) Z or X (Y Z) and apply a scalar anywhere along the chain. The
+relative part of the rounding error is the same for all of these, but two things are not: what a
+flush to zero in a sub-product is later multiplied by, and the largest number that appears on the
+way. `Chain` bounds both over all contiguous sub-products, from bounds T of the entries of the
+factors, without enumerating them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ __all__ = ["Chain"]
 Array = npt.NDArray[np.float64]
 
 _UP = 1 + 2.0**-40
-"""Rounds a float64 sum of up to 4000 non-negative terms up; longer ones are inflated by
-`_slack`."""
+"""Rounds a float64 sum of up to 4000 non-negative terms up; longer ones take `_slack`."""
+
+_SCALAR_FLUSHES = 4
+"""A scalar is applied by at most four roundings, as square roots on two sides, each of which may
+flush."""
 
 
 def _slack(terms: int) -> float:
@@ -30,85 +34,161 @@ def _row_sum(total: Array) -> float:
     return float(total.sum(axis=1).max() * _slack(total.shape[1]))
 
 
+def _grown(array: Array, growth: float) -> Array:
+    """array * (1 + growth) rounded up, unknown (infinite) where a zero meets an infinity."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(array * ((1 + growth) * _UP), nan=np.inf, posinf=np.inf)
+
+
+def _product(left: Array, right: Array) -> Array:
+    """left @ right rounded up, unknown (infinite) where a zero meets an infinity."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(left @ right, nan=np.inf, posinf=np.inf) * _slack(left.shape[-1])
+
+
 @dataclass(frozen=True)
 class Chain:
-    """Bounds over the sub-products of one chain X_1 ... X_k of total bound T (entrywise).
+    """Bounds over the sub-products of one chain X_1 ... X_k of matrices bounded entrywise by T.
 
     before: per row, the sum over all proper prefixes P (the empty one included) of the row sums of
-    P; after: per column, the same for the column sums of proper suffixes: a loss of at most eta in
-    each entry of some sub-product of X_1 ... X_k Y_1 ... Y_l that straddles the middle is
-    multiplied by at most before(X)_i after(Y)_j. inner: the longest sum inside. peak: the largest
-    entry of any contiguous sub-product. suffix_sum, suffix_peak: largest row sum and entry of any
-    proper suffix; prefix_sum, prefix_peak: largest column sum and entry of any proper prefix (0
-    for a single factor).
+    P; after: per column, the same for the column sums of proper suffixes.
+    leaves, products: what a loss of one in every entry of every single factor, and of every
+    sub-product of two or more, adds up to in the result. scalars: how many are applied along the
+    chain; reserve: the product of max(1, 1/|s|) over them, by which T understates a factor that a
+    scalar has not reached yet. inner: the longest sum; addends: 2 for a sum of two matrices that
+    may still be multiplied out.
+    bare: a bound of the entries while no scalar below one has been applied; numerators: of the
+    entries before a division that the next product may be taken before (those of a softmax).
+    peak: the largest bare entry of any contiguous sub-product. suffix_sum, suffix_peak: largest row
+    sum and entry of any proper suffix, bare; prefix_sum, prefix_peak: largest column sum and entry
+    of any proper prefix (0 for a single factor).
     """
 
     before: Array
     after: Array
-    inner: int
+    leaves: Array
+    products: Array
+    bare: Array
     peak: float
+    numerators: Array | None = None
+    scalars: int = 0
+    reserve: float = 1.0
+    inner: int = 1
+    addends: int = 1
     suffix_sum: float = 0.0
     suffix_peak: float = 0.0
     prefix_sum: float = 0.0
     prefix_peak: float = 0.0
 
     @classmethod
-    def leaf(cls, total: Array, *, inner: int = 1, peak: float = 0.0) -> Chain:
-        """A matrix that every kernel forms: an input, or the result of an entrywise operation."""
-        rows, columns = total.shape
-        largest = max(peak, float(total.max()))
-        return cls(before=np.ones(rows), after=np.ones(columns), inner=inner, peak=largest)
+    def leaf(cls, total: Array, *, peak: float = 0.0, numerators: Array | None = None) -> Chain:
+        """A matrix that every kernel forms: an input, or the result of an entrywise operation.
+
+        peak: the largest number on the way to it. numerators: see the class.
+        """
+        return cls(
+            before=np.ones(total.shape[0]),
+            after=np.ones(total.shape[1]),
+            leaves=np.ones_like(total),
+            products=np.zeros_like(total),
+            bare=total,
+            peak=max(peak, float(total.max())),
+            numerators=numerators,
+        )
 
     @property
     def transposed(self) -> Chain:
         """The chain of the transpose."""
-        return Chain(
+        return replace(
+            self,
             before=self.after,
             after=self.before,
-            inner=self.inner,
-            peak=self.peak,
+            leaves=self.leaves.T,
+            products=self.products.T,
+            bare=self.bare.T,
+            numerators=None if self.numerators is None else self.numerators.T,
             suffix_sum=self.prefix_sum,
             suffix_peak=self.prefix_peak,
             prefix_sum=self.suffix_sum,
             prefix_peak=self.suffix_peak,
         )
 
-    def times(self, total: Array, other: Chain, other_total: Array, product: Array) -> Chain:
-        """The chain of self @ other, whose totals are `total`, `other_total` and `product`."""
-        terms = total.shape[1]
-        slack = _slack(terms)
-        rows, columns = _row_sum(total), _row_sum(other_total.T)
-        inner_rows, inner_columns = _row_sum(other_total), _row_sum(total.T)
-        whole, other_whole = float(total.max()), float(other_total.max())
+    def lost(self, eta: float, growth: float) -> Array:
+        """A bound of what flushes of at most eta take from every entry.
+
+        In a sum of n products each product, each partial sum and the addition that a multiplied-out
+        sum makes later may flush; every scalar may flush what it is applied to, a factor or a
+        sub-product. growth: of the longest sum, which a lost amount may still undergo.
+        """
+        per_sum = 2 * (self.inner + 1) * (1 + growth)
+        per_scalar = _SCALAR_FLUSHES * self.scalars * (1 + growth)
+        with np.errstate(invalid="ignore"):
+            lost = (per_sum + per_scalar) * self.products + per_scalar * self.leaves
+        return np.nan_to_num(lost, nan=np.inf, posinf=np.inf) * eta * _UP
+
+    def times(self, total: Array, other: Chain, other_total: Array, *, growth: float) -> Chain:
+        """The chain of self @ other, whose totals are given; growth is that of its sum."""
+        left, right = total * self.reserve, other_total * other.reserve
+        between = np.outer(self.before, other.after)
+        leaves = _product(self.leaves, right) + _product(left, other.leaves)
+        products = _product(self.products, right) + _product(left, other.products) + between
+        return replace(
+            self._peaks_of_product(other, growth),
+            before=(self.before + _product(left, other.before)) * _UP,
+            after=(other.after + _product(self.after, right)) * _UP,
+            leaves=_grown(leaves, growth),
+            products=_grown(products, growth),
+            scalars=self.scalars + other.scalars,
+            reserve=self.reserve * other.reserve * _UP,
+            inner=max(total.shape[1], self.inner, other.inner),
+            addends=1,
+        )
+
+    def _peaks_of_product(self, other: Chain, growth: float) -> Chain:
+        left, right = self.bare, other.bare
+        product = _grown(_product(left, right), growth)
+        undivided = _grown(_product(self._undivided, other._undivided), growth)
+        rows, columns = _row_sum(left), _row_sum(right.T)
+        right_rows, left_columns = _row_sum(right), _row_sum(left.T)
+        whole, other_whole = float(left.max()), float(right.max())
         suffix_into_other = min(self.suffix_sum * other_whole, self.suffix_peak * columns)
         whole_into_prefix = min(rows * other.prefix_peak, whole * other.prefix_sum)
         straddling = (
-            float(product.max()),
+            float(undivided.max()),
             whole_into_prefix,
             suffix_into_other,
             min(self.suffix_sum * other.prefix_peak, self.suffix_peak * other.prefix_sum),
         )
-        with np.errstate(invalid="ignore", over="ignore"):
-            before = self.before + np.nan_to_num(total @ other.before, nan=np.inf) * slack
-            after = other.after + np.nan_to_num(self.after @ other_total, nan=np.inf) * slack
-        return Chain(
-            before=before * _UP,
-            after=after * _UP,
-            inner=max(terms, self.inner, other.inner),
-            peak=max(self.peak, other.peak, *straddling) * _UP,
-            suffix_sum=max(inner_rows, other.suffix_sum, self.suffix_sum * inner_rows) * _UP,
-            suffix_peak=max(other_whole, other.suffix_peak, suffix_into_other) * _UP,
-            prefix_sum=max(inner_columns, self.prefix_sum, other.prefix_sum * inner_columns) * _UP,
-            prefix_peak=max(whole, self.prefix_peak, whole_into_prefix) * _UP,
+        up = (1 + growth) * _UP
+        return replace(
+            self,
+            bare=product,
+            numerators=None,
+            peak=max(self.peak, other.peak, *(peak * up for peak in straddling)),
+            suffix_sum=max(right_rows, other.suffix_sum, self.suffix_sum * right_rows) * up,
+            suffix_peak=max(other_whole, other.suffix_peak, suffix_into_other) * up,
+            prefix_sum=max(left_columns, self.prefix_sum, other.prefix_sum * left_columns) * up,
+            prefix_peak=max(whole, self.prefix_peak, whole_into_prefix) * up,
         )
 
+    @property
+    def _undivided(self) -> Array:
+        return self.bare if self.numerators is None else np.maximum(self.bare, self.numerators)
+
     def plus(self, other: Chain, total: Array) -> Chain:
-        """The chain of a sum, which a kernel may distribute over the products it enters."""
+        """The chain of a sum, which a kernel may multiply out over the next product."""
+        bare = np.maximum((self.bare + other.bare) * _UP, total)
         return Chain(
             before=(self.before + other.before) * _UP,
             after=(self.after + other.after) * _UP,
-            inner=max(self.inner, other.inner),
-            peak=max(self.peak + other.peak, float(total.max())) * _UP,
+            leaves=(self.leaves + other.leaves) * _UP,
+            products=(self.products + other.products + 1) * _UP,
+            bare=bare,
+            peak=max(self.peak + other.peak, float(bare.max())) * _UP,
+            scalars=self.scalars + other.scalars,
+            reserve=max(self.reserve, other.reserve),
+            inner=self.inner + other.inner,
+            addends=2,
             suffix_sum=(self.suffix_sum + other.suffix_sum) * _UP,
             suffix_peak=(self.suffix_peak + other.suffix_peak) * _UP,
             prefix_sum=(self.prefix_sum + other.prefix_sum) * _UP,
@@ -122,7 +202,13 @@ class Chain:
             self,
             before=self.before * factor,
             after=self.after * factor,
+            leaves=self.leaves * factor,
+            products=self.products * factor,
+            bare=self.bare * factor,
+            numerators=None if self.numerators is None else self.numerators * factor,
             peak=self.peak * factor,
+            scalars=self.scalars + 1,
+            reserve=self.reserve * max(1.0, 1 / magnitude if magnitude else 1.0) * _UP,
             suffix_sum=self.suffix_sum * factor,
             suffix_peak=self.suffix_peak * factor,
             prefix_sum=self.prefix_sum * factor,

@@ -49,10 +49,6 @@ _SCALAR_ROUNDINGS = 4
 multiply two operands by its square root (as scaled_dot_product_attention does), which is twice
 that."""
 
-_SUM_ROUNDINGS = 2
-"""A sum distributed over a product of two sums is added up later: four addends, three additions,
-against the two that the undistributed form has."""
-
 
 def _up(array: Array, terms: int = 1) -> Array:
     """At least the exact value of a non-negative expression of `terms` terms evaluated in
@@ -83,22 +79,27 @@ def _times(left: Array, right: Array) -> Array:
 
 
 class RoundingMatrix(Matrix):
-    """Natural scale and error bound of a kernel's version of one matrix; see the module
-    docstring."""
+    """Natural scale and error bound of a kernel's version of one matrix.
+
+    relative: the part of E that comes from relative errors (see the module docstring); what
+    flushes to zero lose along the chain is kept in `chain` until the matrix is used entry by entry.
+    """
 
     def __init__(
         self,
         truth: IntervalMatrix,
         natural_scale: Array,
-        error: Array,
+        relative: Array,
         machine: MachineModel,
         chain: Chain | None = None,
     ) -> None:
         self.truth = truth
         self.natural_scale = natural_scale
-        self.error = error
+        self.relative = relative
         self.machine = machine
-        self.chain = Chain.leaf(self.total) if chain is None else chain
+        self.chain = Chain.leaf(natural_scale + relative) if chain is None else chain
+        growth = self._sum_growth(self.chain.inner)
+        self.error = _up(relative + self.chain.lost(machine.loss, growth))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,21 +124,22 @@ class RoundingMatrix(Matrix):
         return RoundingMatrix(
             self.truth.T,
             self.natural_scale.T,
-            self.error.T,
+            self.relative.T,
             self.machine,
             self.chain.transposed,
         )
 
     def __matmul__(self, other: RoundingMatrix) -> RoundingMatrix:
+        """The sum over the inner dimension, and once more as many terms for each operand that is a
+        sum: multiplied out, its second product may be accumulated onto its first."""
         require_inner(self, other)
-        truth = self.truth @ other.truth
+        growth = self._sum_growth(self.shape[1] * (self.chain.addends + other.chain.addends - 1))
         natural = _product(self.natural_scale, other.natural_scale)
-        spread = _product(self.error, other.total) + _product(self.natural_scale, other.error)
-        error = self._summed(natural, spread, terms=self.shape[1])
-        inner = max(self.shape[1], self.chain.inner, other.chain.inner)
-        error = _up(error + self._lost(inner) * np.outer(self.chain.before, other.chain.after))
-        chain = self.chain.times(self.total, other.chain, other.total, natural + error)
-        return RoundingMatrix(truth, natural, error, self.machine, chain)
+        spread = _product(self.relative, other.total) + _product(self.natural_scale, other.relative)
+        grown = _times(np.full_like(natural, growth), _product(self.total, other.total))
+        chain = self.chain.times(self.total, other.chain, other.total, growth=growth)
+        truth = self.truth @ other.truth
+        return RoundingMatrix(truth, natural, _up(spread + grown), self.machine, chain)
 
     def __add__(self, other: RoundingMatrix) -> RoundingMatrix:
         require_same_shape(self, other)
@@ -151,22 +153,29 @@ class RoundingMatrix(Matrix):
         require_same_shape(self, other)
         natural = _times(self.natural_scale, other.natural_scale)
         spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
-        error = self._stored(natural, spread, roundings=1)
-        chain = self._formed(natural + error, other)
-        return RoundingMatrix(self.truth * other.truth, natural, error, self.machine, chain)
+        return self._formed(self.truth * other.truth, natural, spread, other, roundings=1)
 
     def scale(self, factor: Scalar) -> RoundingMatrix:
+        """Nothing is claimed for a factor that is not a normal number of the storage format: its
+        own rounding has no relative error then."""
         magnitude = float(abs(factor)) * (1 + 2.0**-52)
+        storage = self.machine.storage
         natural = _up(self.natural_scale * magnitude)
-        error = self._stored(natural, _up(self.error * magnitude), roundings=_SCALAR_ROUNDINGS)
+        if magnitude != 0 and not storage.smallest_normal < magnitude < storage.largest:
+            relative = np.full_like(natural, np.inf)
+        else:
+            growth = self._entrywise_growth(_SCALAR_ROUNDINGS)
+            relative = _up((self.relative + growth * self.total) * magnitude)
         chain = self.chain.scaled(magnitude)
-        return RoundingMatrix(self.truth.scale(factor), natural, error, self.machine, chain)
+        return RoundingMatrix(self.truth.scale(factor), natural, relative, self.machine, chain)
 
     def row_sum(self) -> RoundingMatrix:
         ones = np.ones((self.shape[1], 1))
+        growth = self._sum_growth(self.shape[1])
         natural, spread = _product(self.natural_scale, ones), _product(self.error, ones)
-        error = _up(self._summed(natural, spread, terms=self.shape[1]) + self._lost(self.shape[1]))
-        chain = Chain.leaf(natural + error, inner=self.chain.inner, peak=self.chain.peak)
+        lost = 2 * (self.shape[1] + 1) * self.machine.loss * (1 + growth)
+        error = _up(spread + _times(np.full_like(natural, growth), natural + spread) + lost, 4)
+        chain = Chain.leaf(natural + error, peak=self.shape[1] * self.chain.peak)
         return RoundingMatrix(self.truth.row_sum(), natural, error, self.machine, chain)
 
     def row_dot(self, other: RoundingMatrix) -> RoundingMatrix:
@@ -176,15 +185,16 @@ class RoundingMatrix(Matrix):
         """
         require_same_shape(self, other)
         ones = np.ones((self.shape[1], 1))
+        growth = self._sum_growth(self.shape[1] * (self.chain.addends + other.chain.addends - 1))
         natural = _product(_times(self.natural_scale, other.natural_scale), ones)
-        spread = _times(self.error, other.total) + _times(self.natural_scale, other.error)
-        error = self._summed(natural, _product(spread, ones), terms=self.shape[1])
-        inner = max(self.shape[1], self.chain.inner, other.chain.inner)
-        lost = self._lost(inner) * (self.chain.before * other.chain.before)[:, None]
-        error = _up(error + lost)
-        peak = max(self.chain.peak, other.chain.peak)
-        chain = Chain.leaf(natural + error, inner=inner, peak=peak)
-        return RoundingMatrix(self.truth.row_dot(other.truth), natural, error, self.machine, chain)
+        spread = _times(self.relative, other.total) + _times(self.natural_scale, other.relative)
+        total = _product(_times(self.total, other.total), ones)
+        relative = _product(spread, ones) + _times(np.full_like(total, growth), total)
+        chain = self.chain.times(self.total, other.chain.transposed, other.total.T, growth=growth)
+        lost = chain.lost(self.machine.loss, self._sum_growth(chain.inner))
+        error = _up(relative + np.diagonal(lost)[:, None], 4)
+        leaf = Chain.leaf(natural + error, peak=chain.peak)
+        return RoundingMatrix(self.truth.row_dot(other.truth), natural, error, self.machine, leaf)
 
     def exp(self) -> RoundingMatrix:
         truth = self.truth.exp()
@@ -192,24 +202,28 @@ class RoundingMatrix(Matrix):
         with np.errstate(over="ignore"):
             argument = Interval().enclosure(self.truth).magnitude + self.error
             growth = np.expm1(self.error + self._exponential_growth(argument, parts=argument))
-        error = self._stored(natural, _times(natural, growth), roundings=1)
-        chain = Chain.leaf(natural + error, inner=self.chain.inner, peak=self.chain.peak)
-        return RoundingMatrix(truth, natural, error, self.machine, chain)
+        return self._formed(truth, natural, _times(natural, growth), self, roundings=1)
 
     def scale_rows(self, column: RoundingMatrix) -> RoundingMatrix:
         """diag(column) @ self, a chain like any other: column may be multiplied further left
         first."""
         require_column(self, column)
+        growth = self._entrywise_growth(1)
         natural = _times(self.natural_scale, column.natural_scale)
-        spread = _times(column.error, self.total) + _times(column.natural_scale, self.error)
-        error = self._stored(natural, spread, roundings=1)
+        spread = _times(column.relative, self.total) + _times(column.natural_scale, self.relative)
+        relative = _up(spread + growth * _times(column.total, self.total))
         diagonal = np.diagflat(column.total)
-        chain = replace(column.chain, after=np.ones(self.shape[0])).times(
-            diagonal, self.chain, self.total, natural + error
+        # As a matrix diag(r) has r's losses on its diagonal, and as many columns as rows.
+        left = replace(
+            column.chain,
+            after=np.ones(self.shape[0]),
+            leaves=np.diagflat(column.chain.leaves),
+            products=np.diagflat(column.chain.products),
+            bare=np.diagflat(column.chain.bare),
         )
-        return RoundingMatrix(
-            self.truth.scale_rows(column.truth), natural, error, self.machine, chain
-        )
+        chain = left.times(diagonal, self.chain, self.total, growth=growth)
+        truth = self.truth.scale_rows(column.truth)
+        return RoundingMatrix(truth, natural, relative, self.machine, chain)
 
     def divide_rows(self, column: RoundingMatrix) -> RoundingMatrix:
         """|x^/c^ - x/c| <= E_x / |c^| + (|x| / |c|) E_c / |c^|, with the smallest |c| and |c^|."""
@@ -221,14 +235,8 @@ class RoundingMatrix(Matrix):
             natural = np.nan_to_num(_up(self.natural_scale / exact), nan=np.inf, posinf=np.inf)
             spread = self.error / computed + natural * (column.error / computed)
             spread = np.nan_to_num(_up(spread), nan=np.inf, posinf=np.inf)
-        error = self._stored(natural, spread, roundings=4)
-        return RoundingMatrix(
-            self.truth.divide_rows(column.truth),
-            natural,
-            error,
-            self.machine,
-            self._formed(natural + error, column),
-        )
+        truth = self.truth.divide_rows(column.truth)
+        return self._formed(truth, natural, spread, column, roundings=4)
 
     def face_splitting(self, other: RoundingMatrix) -> RoundingMatrix:
         require_same_rows(self, other)
@@ -239,14 +247,8 @@ class RoundingMatrix(Matrix):
 
         natural = split(self.natural_scale, other.natural_scale)
         spread = split(self.error, other.total) + split(self.natural_scale, other.error)
-        error = self._stored(natural, spread, roundings=1)
-        return RoundingMatrix(
-            self.truth.face_splitting(other.truth),
-            natural,
-            error,
-            self.machine,
-            self._formed(natural + error, other),
-        )
+        truth = self.truth.face_splitting(other.truth)
+        return self._formed(truth, natural, spread, other, roundings=1)
 
     def softmax_rows(self) -> RoundingMatrix:
         """Softmax however it is computed: in one or two passes, streaming with rescaling at every
@@ -265,20 +267,30 @@ class RoundingMatrix(Matrix):
             log_r = _up(self.error + np.maximum(np.log(weights), 0.0))
             kappa = self._softmax_growth(largest, keys)
             growth = np.nan_to_num(np.expm1(_up(log_r + kappa, 16)), nan=np.inf, posinf=np.inf)
-        lost = (2 * keys + 4) * self.machine.storage.smallest_normal * (1 + keys * f)
-        # The probabilities are formed, however their sum is: a new chain, no entry of which
-        # exceeds T.
+        lost = (2 * keys + 4) * self.machine.loss * (1 + keys * f)
         error = _up(_times(f, growth) + lost)
-        chain = Chain.leaf(f + error, peak=self.chain.peak)
+        # A kernel that divides last multiplies the numerators instead: at most 1, and M times f.
+        with np.errstate(over="ignore"):
+            numerators = np.minimum(1.0, keys * f) + keys * error
+        chain = Chain.leaf(f + error, peak=self.chain.peak, numerators=numerators)
         return RoundingMatrix(truth, f, error, self.machine, chain)
 
-    def _formed(self, total: Array, other: RoundingMatrix) -> Chain:
-        """The chain of a result that every kernel forms entry by entry from this and `other`."""
-        return Chain.leaf(
-            total,
-            inner=max(self.chain.inner, other.chain.inner),
-            peak=max(self.chain.peak, other.chain.peak),
-        )
+    def _formed(
+        self,
+        truth: IntervalMatrix,
+        natural: Array,
+        spread: Array,
+        other: RoundingMatrix,
+        *,
+        roundings: int,
+    ) -> RoundingMatrix:
+        """A result that every kernel forms entry by entry from this and `other`, rounded to storage
+        `roundings` times, each of which may flush it."""
+        growth = self._entrywise_growth(roundings)
+        lost = 2 * roundings * self.machine.loss * (1 + growth)
+        error = _up(spread + growth * (natural + spread) + lost, 4)
+        chain = Chain.leaf(natural + error, peak=max(self.chain.peak, other.chain.peak))
+        return RoundingMatrix(truth, natural, error, self.machine, chain)
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
         """kappa, a bound of |log(f^ / f)| for given computed scores of magnitude <= largest.
@@ -322,30 +334,20 @@ class RoundingMatrix(Matrix):
             exponent = block * self.machine.accumulate + stored * self.machine.stored_unit
         return exponent / (1 - exponent) * (1 + 2.0**-50) if exponent < 1 else math.inf
 
-    def _summed(self, natural: Array, spread: Array, *, terms: int) -> Array:
-        """E of a sum of `terms` products whose operands' errors contribute `spread`."""
-        growth = np.full_like(natural, self._sum_growth(terms))
-        return _up(spread + _times(growth, natural + spread))
-
-    def _lost(self, terms: int) -> float:
-        """What flushes to zero take from a sum of `terms` products: each product, each partial sum,
-        and the addition that a distributed sum makes later."""
-        return (
-            2 * (terms + 1) * self.machine.storage.smallest_normal * (1 + self._sum_growth(terms))
-        )
-
-    def _stored(self, natural: Array, spread: Array, *, roundings: int) -> Array:
-        """E of an entrywise operation after `roundings` roundings to storage, each of which may
-        flush."""
-        growth = (1 - self.machine.stored_unit) ** -roundings * (1 + 2.0**-50) - 1
-        lost = 2 * roundings * self.machine.storage.smallest_normal * (1 + growth)
-        return _up(spread + growth * (natural + spread) + lost, 4)
+    def _entrywise_growth(self, roundings: int) -> float:
+        """The relative error of `roundings` roundings to storage."""
+        return float((1 - self.machine.stored_unit) ** -roundings * (1 + 2.0**-50) - 1)
 
     def _sum(self, other: RoundingMatrix, truth: IntervalMatrix) -> RoundingMatrix:
+        """Either operand's terms may be accumulated onto the other, one by one."""
         natural = _up(self.natural_scale + other.natural_scale)
-        error = self._stored(natural, _up(self.error + other.error), roundings=_SUM_ROUNDINGS)
-        chain = self.chain.plus(other.chain, natural + error)
-        return RoundingMatrix(truth, natural, error, self.machine, chain)
+        relative = self.relative + other.relative
+        for one, accumulated in ((self, other), (other, self)):
+            growth = self._sum_growth(accumulated.chain.inner + 1)
+            growth = max(growth, self._entrywise_growth(2))
+            relative = relative + _times(np.full_like(natural, growth), one.total)
+        chain = self.chain.plus(other.chain, natural + _up(relative, 4))
+        return RoundingMatrix(truth, natural, _up(relative, 4), self.machine, chain)
 
 
 class Rounding(Arithmetic[RoundingMatrix]):
