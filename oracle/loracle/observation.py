@@ -25,12 +25,14 @@ class Observation:
     """The results of running a kernel twice on the same inputs.
 
     outputs: the first run's results, converted exactly to float64 (every judged dtype embeds in
-    it), only those with the right shape and dtype. spread: per output, the largest absolute
-    difference between the two runs (0.0 where bit for bit the same). seconds: the wall time of the
-    second run.
+    it), only those with the right shape and dtype. repeated: the second run's, only those that
+    differ from the first's in some value (zeros of either sign, and all NaN, being one value).
+    spread: per output, the largest absolute difference between the two runs. seconds: the wall time
+    of the second run.
     """
 
     outputs: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    repeated: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()

@@ -31,8 +31,9 @@ class Finding:
 
     error, bound, tolerance, truth and computed are those of the worst element (absolute, None for a
     structural finding or where nothing is claimed); element is its index; count of cases_total
-    cases of this output have this verdict. bias is the reason text when the finding comes from the
-    bias test across cases instead of one case. replay is the command that runs the case again.
+    cases of this output have this verdict. reason says if the finding comes from the bias test
+    across cases instead of one case, and if the second of two calls was the worse one. replay is
+    the command that runs the case again.
     """
 
     verdict: Literal["fail", "suspect"]

@@ -90,14 +90,16 @@ def chosen_cases(
     regimes: Iterable[str] | None,
     only_cases: Sequence[str] | None,
 ) -> list[Case]:
-    """The cases of a run: `count` of each regime, or those named `REGIME:INDEX`.
+    """The cases of a run: `count` of each regime, or those named `REGIME:INDEX`, each once.
 
     Raises UsageError on a regime that the contract does not have or a case that is not of that
     form.
     """
     known = regimes_of(contract)
     if only_cases is not None:
-        return [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
+        named = [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
+        # A case that is named twice, as designed:0 and designed:00, is evidence once.
+        return list(dict.fromkeys(named))
     chosen = known if regimes is None else tuple(dict.fromkeys(_several(regimes)))
     for regime in chosen:
         _check_regime(regime, contract, known)

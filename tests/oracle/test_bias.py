@@ -145,12 +145,22 @@ def test_few_cases_prove_nothing() -> None:
         (1.0, 0.0, Null(1.0, np.zeros(2), 1e-6)),
         (math.nan, 1.0, Null(1.0, np.zeros(2), 1e-6)),
         (math.inf, 1.0, Null(1.0, np.zeros(2), 1e-6)),
+        (1.7e308, 100.0, Null(1.0, np.zeros(2), 1e-6)),
         (2.0, 1.0, Null(math.inf, np.array([math.nan]), 1e-6)),
         (2.0, 1.0, Null(math.inf, np.zeros(2), math.nan)),
         (2.0, 1.0, Null(math.inf, np.zeros(2), math.inf)),
         (2.0, 1.0, Null(1.0, np.zeros(2), 0.0)),
     ],
-    ids=["zero truth", "nan", "inf", "strategy overflows", "no sigma", "inf sigma", "no noise"],
+    ids=[
+        "zero truth",
+        "nan",
+        "inf",
+        "overflow",
+        "strategy overflows",
+        "no sigma",
+        "inf sigma",
+        "no noise",
+    ],
 )
 def test_cases_without_a_null_do_not_count(computed: float, truth: float, null: Null) -> None:
     """Catches a division by zero, or one NaN that hides all biases."""

@@ -208,6 +208,129 @@ def test_spread() -> None:
             assert [d.hypothesis for d in finding.diagnosis] == ["nondeterministic"]
 
 
+IN_SECOND = "in the second of two calls with equal inputs"
+
+
+def twice(known: CaseReference, output: str, first: Array, second: Array) -> Observation:
+    """Two calls that agree in all but one output."""
+    spread = float(np.abs(first - second).max())
+    outputs = {**right(known), output: first}
+    return Observation(outputs=outputs, repeated={output: second}, spread={output: spread})
+
+
+@pytest.mark.parametrize(
+    ("shares", "verdict", "reason"),
+    [
+        ((0.0, 0.4), None, ""),
+        ((0.0, 0.8), "suspect", IN_SECOND),
+        ((0.8, 0.0), "suspect", ""),
+        ((0.0, 1.9), "fail", IN_SECOND),
+        ((1.9, 0.0), "fail", ""),
+        ((0.8, 1.9), "fail", IN_SECOND),
+        ((1.9, 0.8), "fail", ""),
+        ((1.9, 1.5), "fail", ""),
+        ((1.5, 1.9), "fail", IN_SECOND),
+        ((0.7, 0.8), "suspect", IN_SECOND),
+        # The suspect is further beyond its limit than the fail beyond its own.
+        ((0.99, 1.9), "fail", IN_SECOND),
+    ],
+)
+def test_the_worse_of_two_calls_is_judged(
+    shares: tuple[float, float], verdict: str | None, reason: str
+) -> None:
+    """Errors in shares of the bound, the tolerance being half of it. The spread shows none of them:
+    it is allowed twice the bound."""
+    known = with_tolerance(a_reference(), "output", 0.5)
+    truth, bound = known.truth["output"].mid, float(known.proven["output"].bound.min())
+    known = replace(
+        known,
+        proven={
+            **known.proven,
+            "output": replace(known.proven["output"], bound=np.full_like(truth, bound)),
+        },
+        null={**known.null, "output": replace(known.null["output"], tolerance=0.5 * bound)},
+    )
+    first, second = (truth + share * bound for share in shares)
+    run = collector()
+    run.add(known, twice(known, "output", first, second))
+    found = [f for f in run.findings() if f.error is not None]
+    assert [f.verdict for f in found] == ([verdict] if verdict else [])
+    summary = run.regimes[known.case.regime]
+    counts = {"fail": summary.fail, "suspect": summary.suspect, None: 0}
+    assert counts[verdict] == (1 if verdict else 0), "a case counts once"
+    assert summary.passed + summary.suspect + summary.fail + summary.no_evidence == 4
+    assert run.evidence["output"] == 1
+    if verdict:
+        (finding,) = found
+        worse = max(shares)
+        assert (finding.count, finding.reason) == (1, reason)
+        assert finding.error == pytest.approx(worse * bound, rel=1e-6)
+        assert finding.element is not None
+        assert finding.computed == (second if reason else first)[finding.element]
+        assert summary.worst_error_to_bound == pytest.approx(worse, rel=1e-6)
+
+
+def test_a_second_call_is_decided_with_a_finer_truth() -> None:
+    """The first, which is the truth, is decided with any."""
+    known = a_reference()
+    truth, bound = known.truth["output"], known.proven["output"].bound
+    widened = replace(
+        known, truth={**known.truth, "output": Enclosure(truth.high, truth.low, bound / 4)}
+    )
+    run = collector()
+    run.add(widened, twice(widened, "output", truth.mid, truth.mid + 1.1 * bound))
+    assert [f.verdict for f in run.findings() if f.error is not None] == ["fail"]
+
+
+def test_the_worse_call_is_diagnosed_and_the_worst_case_says_which_it_was() -> None:
+    """Every second call lacks the scaling; in the worst case the first one does."""
+    run = collector()
+    cases = [c for c in default_run("lora-linear", "float32", 0) if c.regime == "typical"]
+    for case in cases:
+        known = reference(case)
+        good = right(known)["grad_lora_b"]
+        run.add(known, twice(known, "grad_lora_b", good, good / known.inputs.scalars["scaling"]))
+    judged, spread = run.findings()
+    if judged.error is None:
+        judged, spread = spread, judged
+    assert (judged.verdict, judged.output, judged.count) == ("fail", "grad_lora_b", len(cases))
+    assert judged.reason == IN_SECOND
+    assert [d.hypothesis for d in judged.diagnosis][:1] == ["missing-scaling"]
+    assert (spread.verdict, spread.count) == ("fail", len(cases))
+    assert [d.hypothesis for d in spread.diagnosis] == ["nondeterministic"]
+    worst = reference(next(c for c in cases if str(c) == judged.case))
+    again = right(worst)["grad_lora_b"]
+    run.add(worst, twice(worst, "grad_lora_b", again * 1e3, again))
+    assert [f.reason for f in run.findings() if f.error is not None] == [""]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_second_call_that_is_not_finite(value: float, claimed: bool) -> None:
+    """Where nothing is claimed of overflow, that one of two calls overflows is still told."""
+    known = a_reference()
+    if not claimed:
+        proven, null = known.proven["output"], known.null["output"]
+        boundless = replace(proven, bound=np.full_like(proven.bound, np.inf), overflow_free=False)
+        known = replace(
+            known,
+            proven={**known.proven, "output": boundless},
+            null={**known.null, "output": replace(null, tolerance=np.inf)},
+        )
+    good = right(known)["output"]
+    bad = good.copy()
+    bad.flat[-1] = value
+    seen = Observation({**right(known)}, {"output": bad}, {"output": np.inf})
+    run = collector()
+    run.add(known, seen)
+    found = {d.hypothesis: f.verdict for f in run.findings() for d in f.diagnosis}
+    if claimed:
+        assert found == {"non-finite": "fail", "nondeterministic": "fail"}
+    else:
+        assert found == {"nondeterministic": "suspect"}
+        assert run.evidence["output"] == 0
+
+
 def test_a_bias_is_a_finding_of_all_cases() -> None:
     """4e-7 too large everywhere, within every tolerance."""
     run = collected(only("grad_lora_b", 1 + 4e-7))
@@ -220,6 +343,21 @@ def test_a_bias_is_a_finding_of_all_cases() -> None:
     assert finding.replay == "again all"
     # `worst` is asked while cases run; bias is only known at the end.
     assert run.worst == "pass"
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_a_bias_of_one_of_the_two_calls(second: bool) -> None:
+    """4e-7 too large in every second call, or in every first one alone."""
+    run = collector()
+    for case in default_run("lora-linear", "float32", 0):
+        known = reference(case)
+        calls = [right(known)["grad_lora_b"]] * 2
+        calls[second] = calls[second] * (1 + 4e-7)
+        run.add(known, twice(known, "grad_lora_b", *calls))
+    (finding,) = run.findings()
+    assert (finding.verdict, finding.output) == ("suspect", "grad_lora_b")
+    assert "biased across cases" in finding.reason
+    assert (IN_SECOND in finding.reason) is second
 
 
 def test_an_output_that_is_found_wrong_needs_no_bias() -> None:

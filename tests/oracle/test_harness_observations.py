@@ -75,6 +75,7 @@ def test_a_right_kernel_is_observed_exactly(dtype: str) -> None:
     assert seen.problems == ()
     assert seen.notes == ()
     assert seen.spread == {"grad_a": 0.0, "grad_b": 0.0}
+    assert seen.repeated == {}
     assert seen.seconds > 0
     for name, value in expected.items():
         assert np.array_equal(seen.outputs[name], value.double().numpy())
@@ -184,6 +185,7 @@ def test_minus_zero_for_zero_is_a_change_and_an_unchanged_nan_is_none() -> None:
         seen = process.observe(given_)
     assert seen.problems == ()
     assert np.isnan(seen.outputs["grad_a"]).all()
+    assert seen.repeated == {}
     assert seen.spread["grad_a"] == 0.0
 
 
@@ -225,6 +227,28 @@ def test_a_kernel_that_differs_from_call_to_call_has_spread() -> None:
     assert all(s.spread["grad_a"] >= 1 for s in seen)
     assert {s.spread["grad_b"] for s in seen} == {0.0, np.inf}
     assert again.spread == seen[0].spread, "a replay sees other random numbers"
+
+
+@pytest.mark.parametrize("change", [3.0, float("inf"), float("nan")])
+def test_what_the_second_call_returned_is_seen(change: float) -> None:
+    """As far as it differs from the first: the one output, with the values of both calls."""
+    calls: list[int] = []
+
+    def every_second(tensors: dict[str, Tensor], results: Outputs) -> None:
+        calls.append(1)
+        results["grad_b"][0, 0] += change if len(calls) % 2 == 0 else 0.0
+
+    expected = observe(aloragc).outputs
+    seen = observe(after(every_second))
+    assert seen.problems == ()
+    assert set(seen.repeated) == {"grad_b"}
+    for name, value in expected.items():
+        assert np.array_equal(seen.outputs[name], value)
+    wrong = expected["grad_b"].astype(np.float32)
+    wrong[0, 0] += np.float32(change)
+    assert np.array_equal(seen.repeated["grad_b"], wrong, equal_nan=True)
+    assert seen.spread["grad_a"] == 0.0
+    assert seen.spread["grad_b"] == (pytest.approx(3.0) if change == 3.0 else np.inf)
 
 
 def test_a_failure_of_the_second_call_alone_is_seen() -> None:

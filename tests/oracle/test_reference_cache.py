@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
+import flint
+import ml_dtypes
 import numpy as np
 import pytest
 
+import loracle
+import loracle_reference
 from loracle.judgement import reference as module
 from loracle.judgement.reference import CaseReference, reference_of
 from loracle_reference.enclosure import Enclosure
@@ -98,6 +106,57 @@ def test_other_code_has_other_entries(folder: Path, monkeypatch: pytest.MonkeyPa
     before = module._path(case, machine)
     monkeypatch.setattr(module, "_code_hash", lambda: "another")
     assert module._path(case, machine) != before
+
+
+def code_hash(root: Path) -> str:
+    """Of the packages in that folder, computed in a new process that imports them from there."""
+    program = "from loracle.judgement.reference import _code_hash; print(_code_hash())"
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, env=environment, cwd=root, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def copy_packages(root: Path) -> Path:
+    for package in (loracle, loracle_reference):
+        source = Path(str(package.__file__)).parent
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, root / source.name, ignore=ignored)
+    return root
+
+
+def test_the_hash_is_of_the_specification_wherever_it_lies(tmp_path: Path) -> None:
+    """Folders above the packages may have the names of those inside that do not count."""
+    here = module._code_hash()
+    roots = [copy_packages(tmp_path / name / "lib") for name in ("kernels", "demo")]
+    assert [code_hash(root) for root in roots] == [here, here]
+    root, other = roots
+    kernel = root / "loracle" / "kernels" / "exact.py"
+    kernel.write_text(kernel.read_text() + "# changed\n")
+    assert code_hash(root) == here
+    changed = set()
+    for file in (
+        root / "loracle_reference" / "attention.py",
+        root / "loracle_reference" / "arithmetic" / "interval.py",
+        other / "loracle" / "judgement" / "bounds.py",
+    ):
+        file.write_text(file.read_text() + "# changed\n")
+        changed.add(code_hash(root if root in file.parents else other))
+    assert len(changed) == 3
+    assert here not in changed
+
+
+@pytest.mark.parametrize("library", [np, flint, ml_dtypes])
+def test_the_hash_is_of_the_libraries_too(
+    library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A radius of another python-flint must not be served by this one."""
+    compute = module._code_hash.__wrapped__
+    before = compute()
+    assert compute() == before
+    monkeypatch.setattr(library, "__version__", "0.0.0")
+    assert compute() != before
 
 
 @pytest.mark.parametrize("damage", ["empty", "garbage", "half", "flipped", "no entries", "array"])

@@ -137,5 +137,6 @@ def test_chosen_cases() -> None:
     assert keys(regimes=iter(["ragged", "tiny"]), count=1) == ["ragged:0", "tiny:0"]
     assert keys(only_cases=["tiny:7", "designed:0"]) == ["tiny:7", "designed:0"]
     assert keys(only_cases="tiny:7", regimes=["ragged"]) == ["tiny:7"]
+    assert keys(only_cases=["tiny:7", "tiny:0", "tiny:07", "tiny:7"]) == ["tiny:7", "tiny:0"]
     named = chosen_cases(linear, "float32", 0, 8, None, None)
     assert chosen_cases(linear, "float32", 0, 1, None, ["tiny:7"])[0] in named

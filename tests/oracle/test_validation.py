@@ -285,7 +285,14 @@ def test_a_misspelt_declaration_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [{"cases": 1}, {"regimes": ["tiny"]}, {"only_cases": ["tiny:0"]}]
+    "choice",
+    [
+        {"cases": 1},
+        {"regimes": ["tiny"]},
+        {"only_cases": ["tiny:0"]},
+        # One case is no more evidence for being named often.
+        {"only_cases": ["designed:0", "designed:00"] * 4},
+    ],
 )
 def test_a_narrow_choice_is_no_pass(choice: dict[str, Any]) -> None:
     report = validate(autograd.lora_linear, **choice)
@@ -312,6 +319,58 @@ def test_epsilon_replaces_bound_and_tolerance() -> None:
     assert (declared.verdict, declared.epsilon) == ("pass", 0.5)
     # What is asked for on the call stands above what is declared.
     assert validate(promising, epsilon=1e-5, cases=2).verdict == "fail"
+
+
+def every_second(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Outputs]:
+    """A right kernel, but for all outputs of every second call."""
+    calls: list[int] = []
+
+    def kernel(**call: Any) -> Outputs:
+        outputs = autograd.lora_linear(**call)
+        calls.append(1)
+        return outputs if len(calls) % 2 else {n: change(v) for n, v in outputs.items()}
+
+    return kernel
+
+
+def test_a_promise_is_kept_by_every_call() -> None:
+    """Every second call errs by 1.9 epsilon: less than twice that apart from the first."""
+
+    @loracle.declare(epsilon=1e-3)
+    def kernel(**call: Any) -> Outputs:
+        return flawed(**call)
+
+    flawed = every_second(lambda v: v + 1.9e-3)
+    report = validate(kernel, dtype="float64", cases=2)
+    assert report.verdict == "fail"
+    assert {f.output for f in report.findings} == set(LINEAR.outputs)
+    for finding in report.findings:
+        assert finding.error == pytest.approx(1.9e-3, rel=1e-6)
+        assert finding.reason == "in the second of two calls with equal inputs"
+        assert finding.count == report.cases
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.02, "fail"), (1.004, "suspect")])
+def test_every_second_call_is_a_little_too_large(factor: float, verdict: str) -> None:
+    """Within twice the tolerance of the first; by 1.004, within the tolerance of the truth too."""
+    report = validate(every_second(lambda v: (v.float() * factor).to(v.dtype)), dtype="bfloat16")
+    assert report.verdict == verdict
+    assert report.findings
+    for finding in report.findings:
+        assert "in the second of two calls with equal inputs" in finding.reason
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_float64_is_wrong_and_not_only_suspect() -> None:
+    """Its distance to anything overflows with the least slack."""
+    report = validate(
+        changed(grad_x=lambda v: torch.full_like(v, torch.finfo(v.dtype).max)),
+        dtype="float64",
+        cases=1,
+    )
+    assert report.verdict == "fail"
+    assert {f.output for f in report.findings} == {"grad_x"}
+    strict_json(report)
 
 
 def sums_in_storage(**call: Any) -> Outputs:

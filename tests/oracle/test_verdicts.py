@@ -197,4 +197,18 @@ def test_spread() -> None:
     assert judge_spread(0.51, proven, 0.125) == "fail"
     assert judge_spread(0.51, proven, 0.125, epsilon=1.0) == "pass"
     assert judge_spread(2.01, proven, 0.125, epsilon=1.0) == "fail"
-    assert judge_spread(math.inf, ProvenBound(np.array([math.inf]), False), math.inf) == "pass"
+    boundless = ProvenBound(np.array([math.inf]), False)
+    assert judge_spread(1e300, boundless, math.inf) == "pass"
+    assert judge_spread(math.inf, boundless, math.inf) == "suspect"
+    assert judge_spread(math.inf, proven, math.inf) == "fail"
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float64).max, -1.797e308])
+@pytest.mark.parametrize("truth", [1.0, 0.0, 1.7e308, -1.7e308])
+def test_the_largest_numbers_are_judged(value: float, truth: float) -> None:
+    """Their slack overflows, or their difference does: that is no excuse."""
+    judgement = judged([1.0, value], [1.0, truth], bound=1e-3)
+    assert (judgement.verdict, judgement.non_finite) == ("fail", False)
+    assert (judgement.element, judgement.computed) == ((0, 1), value)
+    exact = judged([value], [value], bound=1e-3)
+    assert (exact.verdict, exact.error) == ("pass", 0.0)

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from loracle_reference.enclosure import Enclosure
 
+_LARGEST = float(np.finfo(np.float64).max)
 _NUMBERS = st.one_of(
     st.floats(-(2.0**1000), 2.0**1000),
+    st.floats(-_LARGEST, _LARGEST),
+    st.integers(0, 4).map(lambda n: _LARGEST - n * 2.0**971),
+    st.integers(0, 4).map(lambda n: n * 2.0**971 - _LARGEST),
     st.integers(-4, 4).map(lambda n: 1.0 + n * 2.0**-52),
     st.integers(-4, 4).map(lambda n: n * 2.0**-1074),
 )
@@ -45,7 +49,7 @@ def test_contains_and_overlaps_are_rigorous(
     first: Enclosure, second: Enclosure, nearby: bool, offset: float
 ) -> None:
     if nearby:  # a second enclosure at the edge of the first
-        edge = first.high[0, 0] + first.radius[0, 0]
+        edge = min(first.high[0, 0] + first.radius[0, 0], _LARGEST)
         second = _make(edge, 0.0, offset)
     (low, high), (other_low, other_high) = _ends(first), _ends(second)
     if first.contains(second):
@@ -78,6 +82,32 @@ def test_comparisons_decide() -> None:
     lower, upper = exact.distance(np.array([[0.1]]))
     assert lower[0, 0] == pytest.approx(2.0**-60, rel=1e-12)
     assert upper[0, 0] == pytest.approx(2.0**-60, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "value", "distance"),
+    [
+        (1.0, 0.0, _LARGEST, _LARGEST),
+        (-1.0, 0.0, -1.797e308, 1.797e308),
+        (-_LARGEST, 0.0, _LARGEST, _LARGEST),
+        (_LARGEST, 0.0, _LARGEST - 2.0**971, 2.0**971),
+        (_LARGEST, 0.0, _LARGEST, 0.0),
+        # The difference of the leading parts overflows, the distance does not.
+        (-1.5 * 2.0**1023, 2.0**1023, 2.0**1023, 1.5 * 2.0**1023),
+    ],
+)
+def test_the_largest_numbers_are_far(
+    high: float, low: float, value: float, distance: float
+) -> None:
+    """The lower bound is as good as float64 has it where the upper one, or all, overflows."""
+    enclosure = _make(high, low, 2.0**-20)
+    lower, upper = enclosure.distance(np.array([[value]]))
+    assert lower[0, 0] == pytest.approx(distance, rel=1e-12)
+    assert np.isfinite(lower[0, 0])
+    assert upper[0, 0] >= distance
+    if abs(high) > 1 and distance < 0.9 * _LARGEST:
+        assert upper[0, 0] == pytest.approx(distance, rel=1e-12, abs=1e-5)
+    assert enclosure.overlaps(_make(value, 0.0, 1.0)) == (distance == 0)
 
 
 def test_a_difference_far_below_one_ulp_is_seen() -> None:

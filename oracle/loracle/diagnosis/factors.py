@@ -15,6 +15,7 @@ from loracle.report import Diagnosis
 __all__ = ["constant_factor"]
 
 
+@np.errstate(invalid="ignore", over="ignore")  # of results near the largest number: no multiple
 def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     """c G with c fitted: one c for all cases, or one that is the same function of the sizes in all.
 

@@ -52,14 +52,16 @@ class Runner:
             return Observed(Observation(problems=tuple(problems)), self._poisoned())
         seen = {(p.hypothesis, p.output) for p in first.problems}
         later = [p for p in second.problems if (p.hypothesis, p.output) not in seen]
+        spread = {
+            name: _largest_difference(value, second.outputs[name])
+            for name, value in first.outputs.items()
+            if name in second.outputs
+        }
         return Observed(
             Observation(
                 outputs=first.outputs,
-                spread={
-                    name: _largest_difference(value, second.outputs[name])
-                    for name, value in first.outputs.items()
-                    if name in second.outputs
-                },
+                repeated={n: second.outputs[n] for n, largest in spread.items() if largest > 0},
+                spread=spread,
                 problems=(*first.problems, *(_in_second_run(p) for p in later)),
                 notes=tuple(f"the extra output {name!r} is ignored" for name in first.extra),
                 seconds=second.seconds,
@@ -167,7 +169,7 @@ def _largest_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.f
     same = (first == second) | (np.isnan(first) & np.isnan(second))
     if same.all():
         return 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(first - second)[~same]
     return float(np.where(np.isnan(difference), np.inf, difference).max())
 

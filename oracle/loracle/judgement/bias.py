@@ -22,10 +22,10 @@ from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY, Null
 
 __all__ = ["BiasTest", "FoundBias"]
 
-_OUTPUTS = 8
-"""At least the number of outputs of any contract."""
+_TESTS = 16
+"""At least the number of tests for any contract: one for each output in each of two runs."""
 
-_T = math.sqrt(2 * math.log(2 * _OUTPUTS / (FALSE_ALARM_PROBABILITY / 2)))
+_T = math.sqrt(2 * math.log(2 * _TESTS / (FALSE_ALARM_PROBABILITY / 2)))
 
 _FEWEST_CASES = 8
 
@@ -51,11 +51,16 @@ class BiasTest:
     def add(
         self, computed: npt.NDArray[np.float64], truth: npt.NDArray[np.float64], null: Null
     ) -> None:
-        """One case; it counts if the truth is not zero and its null is known."""
+        """One case; it counts if the truth is not zero, its null is known, and the error is not so
+        large that its product with the truth overflows: that is seen without this test."""
         norm = float(np.square(truth).sum())
         usable = norm > 0 and null.bias_deviation > 0 and np.isfinite(null.biases).all()
-        if usable and math.isfinite(null.bias_deviation) and np.isfinite(computed).all():
-            self.biases.append(float(((computed - truth) * truth).sum() / norm))
+        if not usable or not math.isfinite(null.bias_deviation):
+            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            bias = float(((computed - truth) * truth).sum() / norm)
+        if math.isfinite(bias):
+            self.biases.append(bias)
             self.legal.append(null.biases)
             self.deviations.append(null.bias_deviation)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
-from loracle.judgement.bias import BiasTest, FoundBias
+from loracle.judgement.bias import BiasTest
 from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import Judgement, judge, judge_spread
 from loracle.observation import Observation, Problem
@@ -23,14 +23,28 @@ __all__ = ["Collector"]
 _MOST_EVIDENCE = 16
 """Failing cases kept for the diagnosis of one output."""
 
+_IN_SECOND_RUN = "in the second of two calls with equal inputs"
+
+_RANK = {"pass": 0, "no_evidence": 1, "suspect": 2, "fail": 3}
+
 Bad = Literal["fail", "suspect"]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The worse of the two runs of one case, for one output. repeated: it is the second one."""
+
+    case: Case
+    computed: npt.NDArray[np.float64]
+    judgement: Judgement
+    repeated: bool
 
 
 @dataclass
 class _Group:
     """All cases with one verdict on one output."""
 
-    worst: tuple[Case, Judgement]
+    worst: _Judged
     count: int = 0
 
 
@@ -62,12 +76,13 @@ class Collector:
     _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
     _failing: dict[str, list[tuple[float, Evidence]]] = field(default_factory=dict)
-    _biases: dict[str, BiasTest] = field(default_factory=dict)
-    _last_judgement: dict[str, tuple[Case, Judgement]] = field(default_factory=dict)
+    _biases: dict[str, tuple[BiasTest, BiasTest]] = field(default_factory=dict)
+    """Of the first runs and of the second runs."""
+    _latest: dict[str, _Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.evidence = dict.fromkeys(self.outputs, 0)
-        self._biases = {output: BiasTest() for output in self.outputs}
+        self._biases = {output: (BiasTest(), BiasTest()) for output in self.outputs}
 
     def add(self, reference: CaseReference, observation: Observation) -> Finding | None:
         """Judge one case; returns its worst new finding, without diagnosis of other cases."""
@@ -80,14 +95,15 @@ class Collector:
         for output in self.outputs:
             if output not in observation.outputs:
                 continue
-            judgement = self._judge(reference, output, observation.outputs[output])
-            self._count(summary, output, judgement)
-            self._last_judgement[output] = (case, judgement)
-            null = reference.null[output]
-            computed, truth = observation.outputs[output], reference.truth[output].mid
-            self._biases[output].add(computed, truth, null)
-            if judgement.verdict in ("fail", "suspect"):
-                new = self._keep(reference, output, observation.outputs[output], judgement)
+            runs = _runs(observation, output)
+            judged = self._worse(reference, output, runs)
+            self._count(summary, output, judged.judgement)
+            self._latest[output] = judged
+            truth, null = reference.truth[output].mid, reference.null[output]
+            for test, computed in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
+                test.add(computed, truth, null)
+            if judged.judgement.verdict in ("fail", "suspect"):
+                new = self._keep(reference, output, judged)
                 latest = new if latest is None or new.verdict == "fail" else latest
             self._check_spread(reference, output, observation)
         return latest
@@ -113,11 +129,11 @@ class Collector:
         judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))
         # A promised epsilon allows errors of one sign too.
         biased = [
-            self._bias_finding(output, found)
-            for output, test in self._biases.items()
+            finding
+            for output in self._biases
             if self.epsilon is None
             and not any(output == name for name, _ in self._groups)
-            and (found := test.result()) is not None
+            and (finding := self._bias_finding(output)) is not None
         ]
         everything = [*structural, *judged, *biased]
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
@@ -125,9 +141,10 @@ class Collector:
     def _decided(self, reference: CaseReference, observation: Observation) -> CaseReference:
         """The reference with a truth fine enough to tell fail from not fail for every output."""
         undecided = any(
-            self._judge(reference, output, observation.outputs[output]).undecided
+            self._judge(reference, output, computed).undecided
             for output in self.outputs
             if output in observation.outputs
+            for computed in _runs(observation, output)
         )
         return (reference.with_finer_truth() or reference) if undecided else reference
 
@@ -137,6 +154,16 @@ class Collector:
         tolerance = reference.null[output].tolerance
         truth, proven = reference.truth[output], reference.proven[output]
         return judge(computed, truth, proven, tolerance, self.epsilon)
+
+    def _worse(
+        self, reference: CaseReference, output: str, runs: list[npt.NDArray[np.float64]]
+    ) -> _Judged:
+        """The first of the runs unless the second is worse."""
+        judged = [
+            _Judged(reference.case, computed, self._judge(reference, output, computed), repeated)
+            for repeated, computed in zip((False, True), runs, strict=False)
+        ]
+        return max(judged, key=lambda j: (_RANK[j.judgement.verdict], _badness(j.judgement)))
 
     def _add_problems(
         self, case: Case, observation: Observation, summary: RegimeSummary
@@ -182,19 +209,13 @@ class Collector:
             new = getattr(judgement, name)
             setattr(summary, f"worst_{name}", new if known is None else max(known, new))
 
-    def _keep(
-        self,
-        reference: CaseReference,
-        output: str,
-        computed: npt.NDArray[np.float64],
-        judgement: Judgement,
-    ) -> Finding:
+    def _keep(self, reference: CaseReference, output: str, judged: _Judged) -> Finding:
+        judgement, computed = judged.judgement, judged.computed
         verdict: Bad = "fail" if judgement.verdict == "fail" else "suspect"
-        case = reference.case
-        group = self._groups.setdefault((output, verdict), _Group((case, judgement)))
+        group = self._groups.setdefault((output, verdict), _Group(judged))
         group.count += 1
-        if _badness(judgement) > _badness(group.worst[1]):
-            group.worst = (case, judgement)
+        if _badness(judgement) > _badness(group.worst.judgement):
+            group.worst = judged
         slack = min(judgement.tolerance, float(reference.proven[output].bound.max()))
         truth = reference.truth[output].mid
         evidence = Evidence(self.contract, reference.inputs, output, computed, truth, slack)
@@ -202,17 +223,17 @@ class Collector:
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)
         del kept[_MOST_EVIDENCE:]
-        return self._finding(output, verdict, (case, judgement), group.count, ())
+        return self._finding(output, verdict, judged, group.count, ())
 
     def _finding(
         self,
         output: str,
         verdict: Bad,
-        worst: tuple[Case, Judgement],
+        worst: _Judged,
         count: int,
         diagnosis: tuple[Diagnosis, ...],
     ) -> Finding:
-        case, judgement = worst
+        case, judgement = worst.case, worst.judgement
         if judgement.non_finite:
             text = f"{output} is not finite where the true value is"
             diagnosis = (Diagnosis("non-finite", text), *diagnosis)
@@ -230,6 +251,7 @@ class Collector:
             element=judgement.element,
             truth=judgement.truth,
             computed=judgement.computed,
+            reason=_IN_SECOND_RUN if worst.repeated else "",
             replay=self.replay(case),
         )
 
@@ -246,20 +268,32 @@ class Collector:
             replay=self.replay(case),
         )
 
-    def _bias_finding(self, output: str, found: FoundBias) -> Finding:
-        case, judgement = self._last_judgement[output]
+    def _bias_finding(self, output: str) -> Finding | None:
+        """None unless one of the two runs is biased."""
+        first, second = (test.result() for test in self._biases[output])
+        found = first or second
+        if found is None:
+            return None
         text = (
             f"{output} is on average the true value times {1 + found.bias:.6g},"
             f" over {found.cases} cases"
         )
-        finding = self._finding(output, "suspect", (case, judgement), found.cases, ())
+        finding = self._finding(output, "suspect", self._latest[output], found.cases, ())
         values = {**finding.__dict__, "diagnosis": (Diagnosis("constant-factor", text),)}
         values["reason"] = (
             f"biased across cases: {found.z:.1f} standard deviations, honest evaluations stay below"
             f" {found.threshold:.1f}"
         )
+        if first is None:
+            values["reason"] += f"; {_IN_SECOND_RUN}"
         values["replay"] = self.replay(None)
         return Finding(**values)
+
+
+def _runs(observation: Observation, output: str) -> list[npt.NDArray[np.float64]]:
+    """The output of the first run and, where it differs, of the second."""
+    results = (observation.outputs, observation.repeated)
+    return [outputs[output] for outputs in results if output in outputs]
 
 
 def _badness(judgement: Judgement) -> float:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import flint
+import ml_dtypes
 import numpy as np
 import platformdirs
 
@@ -85,11 +87,13 @@ def _path(case: Case, machine: MachineModel) -> Path | None:
 
 @cache
 def _code_hash() -> str:
-    """Of every module that a cached number depends on: the specification and this package."""
+    """Of all that a cached number depends on: the specification, this package, and the versions of
+    the libraries that they calculate with."""
     import loracle
     import loracle_reference
 
-    digest = hashlib.sha256(np.__version__.encode())
+    versions = (np.__version__, flint.__version__, ml_dtypes.__version__)
+    digest = hashlib.sha256(repr(versions).encode())
     roots = [Path(loracle_reference.__file__).parent, Path(loracle.__file__).parent]
     for root in roots:
         for file in sorted(root.rglob("*.py")):

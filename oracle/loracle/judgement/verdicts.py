@@ -61,7 +61,7 @@ def judge(
     largest = float(np.max(np.abs(truth.mid) - truth.radius, initial=0.0))
     finite = np.isfinite(computed)
     certain, possible = truth.distance(computed)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs((computed - truth.high) - truth.low)
     error = np.where(finite, error, np.inf)
     to_bound = _ratio(certain, bound)
@@ -105,19 +105,23 @@ def judge_spread(
     spread: float, proven: ProvenBound, tolerance: float, epsilon: float | None = None
 ) -> Literal["fail", "suspect", "pass"]:
     """Two runs on the same inputs that differ by more than twice a bound cannot both be within
-    it."""
+    it.
+
+    An infinite spread (one result is finite, the other is not) is at least suspect, whatever the
+    bound and the tolerance.
+    """
     bound = float(proven.bound.max()) if epsilon is None else epsilon
     tolerance = tolerance if epsilon is None else epsilon
     if spread > 2 * bound:
         return "fail"
-    return "suspect" if spread > 2 * tolerance else "pass"
+    return "suspect" if spread > 2 * tolerance or spread == np.inf else "pass"
 
 
 def _ratio(
     error: npt.NDArray[np.float64] | np.floating, bound: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """error / bound with 0 / 0 = 0 and anything over an infinite bound 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.asarray(error / bound, dtype=np.float64)
     ratio = np.where(np.asarray(error) == 0, 0.0, ratio)
     return np.where(np.isinf(bound), 0.0, ratio)
