@@ -16,7 +16,6 @@ from loracle.generation.regimes import REGIMES
 from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
 
 __all__ = [
-    "DEFAULT_CASES",
     "checked_contract",
     "checked_count",
     "checked_dtype",
@@ -26,9 +25,6 @@ __all__ = [
     "checked_seed",
     "chosen_cases",
 ]
-
-DEFAULT_CASES = 6
-"""Cases per regime of a default run."""
 
 _MOST_CASES = 100_000
 
@@ -48,10 +44,11 @@ def checked_contract(contract: str | Contract | None) -> Contract | None:
     return contract_named(str(contract))
 
 
-def checked_count(cases: int | None) -> int:
-    """Cases per regime; UsageError unless it is a whole number of at least 1."""
+def checked_count(cases: int | None) -> int | None:
+    """Cases per regime, None for each regime's own number; UsageError unless it is a whole number
+    of at least 1."""
     if cases is None:
-        return DEFAULT_CASES
+        return None
     if isinstance(cases, bool) or not isinstance(cases, int) or not 1 <= cases <= _MOST_CASES:
         raise UsageError(f"cases must be a whole number from 1 to {_MOST_CASES}, not {cases!r}")
     return cases
@@ -86,11 +83,13 @@ def chosen_cases(
     contract: Contract,
     dtype: str,
     seed: int,
-    count: int,
+    count: int | None,
     regimes: Iterable[str] | None,
     only_cases: Sequence[str] | None,
 ) -> list[Case]:
-    """The cases of a run: `count` of each regime, or those named `REGIME:INDEX`, each once.
+    """The cases of a run, each once: `count` of each regime (its own number if None), or those
+    named `REGIME:INDEX`.
+    `REGIME:INDEX`, each once.
 
     Raises UsageError on a regime that the contract does not have or a case that is not of that
     form.

@@ -14,7 +14,6 @@ from loracle.evaluation import gradients, output_shapes
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of
 from loracle.judgement.reference import CaseReference, reference_of
-from loracle.request import DEFAULT_CASES
 from loracle_reference.arithmetic import Double
 from loracle_reference.floating_point import FORMATS, machine_model
 
@@ -50,4 +49,4 @@ def in_double(contract: Contract, inputs: Inputs) -> dict[str, Array]:
 def default_run(contract: str, dtype: str, seed: int) -> list[Case]:
     """The cases of a run with default arguments."""
     known = CONTRACTS[contract]
-    return cases_of(known, dtype, seed, regimes_of(known), DEFAULT_CASES)
+    return cases_of(known, dtype, seed, regimes_of(known))

@@ -11,6 +11,7 @@ import pytest
 
 from loracle.cases import Case
 from loracle.contracts import CONTRACTS
+from loracle.generation import REGIMES
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import CaseReference
 from loracle.observation import Observation, Problem
@@ -70,12 +71,12 @@ def test_a_right_kernel() -> None:
     run = collected(unchanged)
     assert run.findings() == []
     assert run.worst == "pass"
-    assert run.cases == 30
+    assert run.cases == len(default_run("lora-linear", "float32", 0))
     assert set(run.evidence) == set(LINEAR.outputs)
     assert min(run.evidence.values()) >= 8
-    for summary in run.regimes.values():
-        assert summary.cases == 6
-        assert summary.passed + summary.no_evidence == 6 * len(LINEAR.outputs)
+    for name, summary in run.regimes.items():
+        assert summary.cases == REGIMES[name].cases
+        assert summary.passed + summary.no_evidence == summary.cases * len(LINEAR.outputs)
         assert (summary.suspect, summary.fail) == (0, 0)
         assert summary.worst_error_to_bound is not None
         assert 0 <= summary.worst_error_to_bound <= 1
@@ -97,7 +98,7 @@ def test_one_finding_for_an_output_with_its_worst_case() -> None:
     (finding,) = run.findings()
     assert (finding.verdict, finding.output, finding.regime) == ("fail", "grad_x", "typical")
     assert finding.case.startswith("typical:4 (")
-    assert (finding.count, finding.cases_total) == (12, 30)
+    assert (finding.count, finding.cases_total) == (12, run.cases)
     assert finding.replay == "again typical:4"
     assert finding.error is not None
     assert finding.bound is not None
@@ -140,7 +141,7 @@ def test_non_finite_is_named_first(value: float) -> None:
         return np.full_like(values, value) if name == "output" else values
 
     (finding,) = collected(change).findings()
-    assert (finding.verdict, finding.count) == ("fail", 30)
+    assert (finding.verdict, finding.count) == ("fail", finding.cases_total)
     assert [d.hypothesis for d in finding.diagnosis] == ["non-finite"]
     assert finding.error == np.inf
 

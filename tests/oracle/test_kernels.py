@@ -58,11 +58,11 @@ def arguments(
 
 
 def distance(found: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> float:
-    """The largest error, relative to the largest gradient."""
+    """The largest error, relative to the largest gradient, which is exactly zero for one key."""
     assert set(found) == set(truth)
     largest = max(float(t.abs().max()) for t in truth.values())
     errors = [(found[k].double().cpu() - truth[k].cpu()).abs().max() for k in truth]
-    return float(max(errors)) / max(largest, 1e-300)
+    return float(max(errors)) / max(largest, 1e-6)
 
 
 @given(contract=contracts, sizes=sizes, r=ranks, seed=seeds)

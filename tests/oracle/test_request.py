@@ -9,8 +9,8 @@ import pytest
 import loracle
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
-from loracle.generation import regimes_of
-from loracle.request import DEFAULT_CASES, checked_dtype, checked_machine, chosen_cases
+from loracle.generation import REGIMES, regimes_of
+from loracle.request import checked_dtype, checked_machine, chosen_cases
 
 
 def kernel(
@@ -131,7 +131,8 @@ def test_chosen_cases() -> None:
         wanted = {"regimes": None, "only_cases": None, **choice}
         return [case.key for case in chosen_cases(linear, "float32", 0, count, **wanted)]
 
-    assert len(keys(count=DEFAULT_CASES)) == DEFAULT_CASES * len(regimes_of(linear))
+    assert len(keys(count=3)) == 3 * len(regimes_of(linear))
+    assert len(keys(count=None)) == sum(REGIMES[name].cases for name in regimes_of(linear))
     assert keys(regimes=["tiny", "tiny"]) == ["tiny:0", "tiny:1"]
     assert keys(regimes="tiny") == ["tiny:0", "tiny:1"]
     assert keys(regimes=iter(["ragged", "tiny"]), count=1) == ["ragged:0", "tiny:0"]

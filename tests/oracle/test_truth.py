@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from loracle.cases import Inputs
@@ -52,14 +52,16 @@ def outside(enclosure: Enclosure, values: Any) -> int:
     )
 
 
-@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+# Multiprecision takes seconds on long cases; balls are held to intervals there, below.
+@pytest.mark.parametrize(("contract", "regime"), [p for p in PAIRS if p[1] != "long"])
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(seed=seeds, index=st.integers(0, 12), dtype=st.sampled_from(DTYPES))
 def test_truth_encloses_multiprecision(
     contract: str, regime: str, seed: int, index: int, dtype: str
 ) -> None:
     """At four times the precision; and the loss agrees with the right closed form on every case."""
     known, inputs = CONTRACTS[contract], generate(a_case(contract, dtype, regime, index, seed))
-    assume(sum(t.size for t in inputs.tensors.values()) < 500)  # mpmath takes seconds above
+    assume(sum(t.size for t in inputs.tensors.values()) < 800)  # mpmath takes seconds above
     enclosures = enclose(known, inputs, dtype)
     precise = Multiprecision(4 * DEFAULT_PRECISION)
     values = gradients(known, inputs, precise)

@@ -22,9 +22,10 @@ import loracle
 from loracle.adapters import autograd
 from loracle.cli import main
 from loracle.contracts import CONTRACTS
-from loracle.generation import regimes_of
+from loracle.generation import REGIMES, regimes_of
 from loracle.report import Finding, Report
-from loracle.request import DEFAULT_CASES
+
+from .core_cases import default_run
 
 Outputs = dict[str, Any]
 
@@ -68,7 +69,7 @@ def test_a_right_kernel_passes() -> None:
     assert (report.contract, report.dtype, report.device) == ("lora-linear", "float32", "cpu")
     assert (report.machine, report.seed, report.epsilon) == ("widest", 0, None)
     assert list(report.regimes) == list(regimes_of(LINEAR))
-    assert report.cases == DEFAULT_CASES * len(report.regimes)
+    assert report.cases == sum(REGIMES[name].cases for name in report.regimes)
     assert report.false_alarm_probability == 1e-6
     assert report.skipped == []
     assert set(report.evidence) == set(LINEAR.outputs)
@@ -76,7 +77,7 @@ def test_a_right_kernel_passes() -> None:
     plain = strict_json(report)
     assert plain["schema"] == "loracle-report/1"
     assert plain["verdict"] == "pass"
-    assert plain["regimes"]["designed"]["cases"] == DEFAULT_CASES
+    assert plain["regimes"]["designed"]["cases"] == REGIMES["designed"].cases
     assert plain["environment"]["torch"] == torch.__version__
 
 
@@ -168,7 +169,7 @@ def test_a_kernel_that_always_hangs_is_given_up() -> None:
     assert time.monotonic() - started < 60
     assert report.cases == 3
     assert [hypotheses(finding) for finding in report.findings] == [["timeout"]]
-    assert any("stopped after 3 of 30 cases" in note for note in report.notes)
+    assert any("stopped after 3 of 32 cases" in note for note in report.notes)
 
 
 def writes_into_x(**call: Any) -> Outputs:
@@ -249,7 +250,7 @@ def test_what_is_declared_missing_is_skipped_out_loud() -> None:
     assert set(skipped) == {"grad_lora_a", "grad_lora_b", "ragged"}
     assert all("declares" in reason for reason in skipped.values())
     assert "ragged" not in report.regimes
-    assert report.cases == DEFAULT_CASES * (len(regimes_of(LINEAR)) - 1)
+    assert report.cases == len(default_run("lora-linear", "float32", 0)) - REGIMES["ragged"].cases
     assert set(report.evidence) == {"output", "grad_x"}
 
 
@@ -519,7 +520,7 @@ def test_an_interrupt_ends_the_run_with_what_is_known() -> None:
 
     report = validate(autograd.lora_linear, on_progress=on_progress)
     assert (report.verdict, report.reason, report.cases) == ("suspect", "interrupted", 2)
-    assert any("interrupted after 2 of 30 cases" in note for note in report.notes)
+    assert any("interrupted after 2 of 32 cases" in note for note in report.notes)
     wrong = validate(forgets_scaling, on_progress=on_progress)
     assert (wrong.verdict, wrong.reason) == ("fail", "interrupted")
 

@@ -7,15 +7,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from loracle.generation.sampling import SCALINGS, Raw, Sizes, gaussian, positive
+from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, Raw, Sizes, gaussian, positive
 
 __all__ = [
     "aloragc_at_norm",
     "aloragc_designed",
+    "aloragc_long",
     "aloragc_lora_init",
     "aloragc_saturated",
     "lora_attention_at_norm",
     "lora_attention_designed",
+    "lora_attention_long",
     "lora_attention_lora_init",
     "lora_attention_saturated",
 ]
@@ -27,6 +29,7 @@ BETAS = (0.625, 0.375, 0.3125)
 reading for the sizes drawn here."""
 
 _SATURATED_SCORE = 100.0
+_LONG_SCORE = 0.5
 
 
 def aloragc_at_norm(generator: np.random.Generator, sizes: Sizes, multiple: float) -> Raw:
@@ -62,20 +65,30 @@ def aloragc_designed(generator: np.random.Generator, sizes: Sizes, index: int) -
 
     The scores are tiny because W is, not because C1 and C2 are: gradients stay far from underflow.
     """
+    return Raw(_aloragc_coherent(generator, sizes, leading=index % sizes["M"]), {})
+
+
+def aloragc_long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """As designed, with the leading key among the last, beyond the first block of 64."""
+    tensors = _aloragc_coherent(generator, sizes, leading=sizes["M"] - 1 - index)
+    scores = tensors["c1"] @ (tensors["w"] + tensors["b"] @ tensors["a"]) @ tensors["c2"].T
+    tensors["c1"] *= _LONG_SCORE / np.abs(scores).max()
+    return Raw(tensors, {})
+
+
+def _aloragc_coherent(
+    generator: np.random.Generator, sizes: Sizes, *, leading: int
+) -> dict[str, Array]:
     queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
-    leading = index % keys
-    return Raw(
-        {
-            "c1": positive(generator, queries, d),
-            "c2": _designed_keys(generator, keys, d, leading),
-            "c3": _designed_values(generator, keys, d, leading),
-            "w": positive(generator, d, d, scale=1 / 64),
-            "a": positive(generator, rank, d, scale=1 / 8),
-            "b": positive(generator, d, rank, scale=1 / 8),
-            "y": -positive(generator, queries, d, scale=4),
-        },
-        {},
-    )
+    return {
+        "c1": positive(generator, queries, d),
+        "c2": _designed_keys(generator, keys, d, leading),
+        "c3": _designed_values(generator, keys, d, leading),
+        "w": positive(generator, d, d, scale=1 / 64),
+        "a": positive(generator, rank, d, scale=1 / 8),
+        "b": positive(generator, d, rank, scale=1 / 8),
+        "y": -positive(generator, queries, d, scale=4),
+    }
 
 
 def lora_attention_at_norm(
@@ -111,9 +124,30 @@ def lora_attention_saturated(generator: np.random.Generator, sizes: Sizes, index
 
 def lora_attention_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """No sum cancels; weights have the sign of the scaling, so that W + s B A does not either."""
+    scalars = {"scaling": SCALINGS[index % len(SCALINGS)], "beta": BETAS[index % len(BETAS)]}
+    return Raw(_coherent(generator, sizes, scalars, leading=index % sizes["M"]), scalars)
+
+
+def lora_attention_long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """As designed, with the leading key among the last, beyond the first block of 64, and scalars
+    beyond what a kernel might clamp to."""
+    scalars = {"scaling": LARGE_SCALINGS[index % len(LARGE_SCALINGS)], "beta": 1.25}
+    tensors = _coherent(generator, sizes, scalars, leading=sizes["M"] - 1 - index)
+    # Sums over d and r are long here: keys and values are brought back to order one.
+    for projection in "kv":
+        projected = _projected(tensors, projection, scalars["scaling"])
+        tensors[f"x_{projection}"] /= np.abs(projected).max()
+    queries = _projected(tensors, "q", scalars["scaling"])
+    keys = _projected(tensors, "k", scalars["scaling"])
+    tensors["x_q"] *= _LONG_SCORE / np.abs(scalars["beta"] * (queries @ keys.T)).max()
+    return Raw(tensors, scalars)
+
+
+def _coherent(
+    generator: np.random.Generator, sizes: Sizes, scalars: dict[str, float], *, leading: int
+) -> dict[str, Array]:
     queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
-    scaling, beta = SCALINGS[index % len(SCALINGS)], BETAS[index % len(BETAS)]
-    sign, leading = math.copysign(1.0, scaling), index % keys
+    sign = math.copysign(1.0, scalars["scaling"])
     tensors = {
         "x_q": positive(generator, queries, d, scale=0.5),
         "x_k": _designed_keys(generator, keys, d, leading) / 2,
@@ -124,7 +158,7 @@ def lora_attention_designed(generator: np.random.Generator, sizes: Sizes, index:
         tensors[f"w_{projection}"] = sign * positive(generator, d, d, scale=scale / 4)
         tensors[f"a_{projection}"] = positive(generator, rank, d, scale=scale)
         tensors[f"b_{projection}"] = positive(generator, d, rank, scale=scale)
-    return Raw(tensors, {"scaling": scaling, "beta": beta})
+    return tensors
 
 
 def _gamma(sizes: Sizes, multiple: float, beta: float) -> float:

@@ -24,13 +24,13 @@ def _generator(contract: str, regime: str, seed: int, index: int) -> np.random.G
 
 
 def cases_of(
-    contract: Contract, dtype: str, seed: int, regimes: Iterable[str], count: int
+    contract: Contract, dtype: str, seed: int, regimes: Iterable[str], count: int | None = None
 ) -> list[Case]:
-    """`count` cases of each regime, one regime after the other."""
+    """`count` cases of each regime, its default number if None, one regime after the other."""
     return [
         case_of(contract, dtype, seed, regime, index)
         for regime in regimes
-        for index in range(count)
+        for index in range(REGIMES[regime].cases if count is None else count)
     ]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from loracle.generation.sampling import SCALINGS, Raw, Sizes, gaussian, positive
+from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, Raw, Sizes, gaussian, positive
 
-__all__ = ["designed", "lora_init", "typical"]
+__all__ = ["designed", "long", "lora_init", "typical"]
 
 
 def typical(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
@@ -22,6 +22,12 @@ def typical(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
         },
         {"scaling": SCALINGS[index % len(SCALINGS)]},
     )
+
+
+def long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """As `typical`, with a scaling beyond what a kernel might clamp to."""
+    raw = typical(generator, sizes, index)
+    return Raw(raw.tensors, {"scaling": LARGE_SCALINGS[index % len(LARGE_SCALINGS)]})
 
 
 def lora_init(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:

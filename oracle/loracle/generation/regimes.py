@@ -21,13 +21,15 @@ class Regime:
     """One regime of the contracts it serves.
 
     reveals: which bugs need it. sizes: draws the sizes of case `index`; the inputs of a contract
-    are drawn by makers[contract](generator, sizes, index), before rounding to the dtype.
+    are drawn by makers[contract](generator, sizes, index), before rounding to the dtype. cases:
+    how many a default run has.
     """
 
     name: str
     reveals: str
     makers: Mapping[str, Callable[[np.random.Generator, Sizes, int], Raw]]
     sizes: Mapping[str, Callable[[np.random.Generator, int], Sizes]]
+    cases: int = 6
 
 
 def _choice(generator: np.random.Generator, options: Sequence[int]) -> int:
@@ -39,7 +41,8 @@ def _attention_sizes(
 ) -> Callable[[np.random.Generator, int], Sizes]:
     def draw(generator: np.random.Generator, index: int) -> Sizes:
         d = dims[index % len(dims)]
-        rank = 1 + int(generator.integers(d)) if index % 4 else d  # r = d every fourth case
+        # r = d every fourth case.
+        rank = 1 + int(generator.integers(d)) if index % 4 else d
         queries = _choice(generator, lengths)
         # Every third case is self-attention's shape, L = M; the others tell L from M.
         keys = (
@@ -153,6 +156,21 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": _linear_sizes((3, 1, 5), (7, 11, 17), (5, 7, 11, 13, 19)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((17, 19, 23, 37), (5, 7, 3, 11))),
         },
+    ),
+    Regime(
+        "long",
+        "More than one block of 64 or 128 in L, M and d, with a tail, and scalars beyond one:"
+        " blocks that are skipped or combined wrongly, and scalars that are clamped.",
+        {
+            "lora-linear": linear.long,
+            "aloragc": attention.aloragc_long,
+            "lora-attention": attention.lora_attention_long,
+        },
+        {
+            "lora-linear": _linear_sizes((2, 1), (65, 130), (66, 70)),
+            **dict.fromkeys(_ATTENTION, _attention_sizes((65, 97, 130), (16, 66))),
+        },
+        cases=2,
     ),
     Regime(
         "tiny",

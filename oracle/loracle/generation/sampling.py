@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SCALINGS", "Raw", "Sizes", "gaussian", "positive"]
+__all__ = ["LARGE_SCALINGS", "SCALINGS", "Raw", "Sizes", "gaussian", "positive"]
 
 Array = npt.NDArray[np.float64]
 Sizes = Mapping[str, int]
@@ -16,6 +16,9 @@ Sizes = Mapping[str, int]
 SCALINGS = (1.5, 1.25, -0.75)
 """Exact in every dtype, and never 1, 2, 1/2 or 1/r: those would hide a missing, doubled or inverted
 scaling."""
+
+LARGE_SCALINGS = (2.75, -3.25)
+"""Beyond what a kernel might clamp to, and exact likewise."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """The bias test: an error too small to see in any case, but of one sign in all of them.
 
 For each case k the relative error along the truth, b_k = <error, truth> / <truth, truth>, has a
-standard deviation s_k under Monte Carlo arithmetic. With weights w_k = 1 / s_k^2 the statistic
+standard deviation s_k under Monte Carlo arithmetic, and legal evaluations are biased by up to l_k
+(long sums kept in 16 bits stagnate). With weights w_k = 1 / (s_k^2 + l_k^2) the statistic
 
     z = sum w_k b_k / sqrt(sum w_k^2 s_k^2)
 
-is standard normal for an unbiased kernel. Legal evaluations may themselves be biased (sums kept in
-16 bits stagnate), so the same z is computed for every strategy of the ensemble, and the threshold
-is twice the largest of theirs plus t.
+is standard normal for an unbiased kernel. The same z is computed for every strategy of the
+ensemble, and the threshold is twice the largest of theirs plus t.
 """
 
 from __future__ import annotations
@@ -69,10 +69,11 @@ class BiasTest:
         if len(self.biases) < _FEWEST_CASES:
             return None
         deviations = np.asarray(self.deviations)
-        weights = 1 / np.square(deviations)
+        strategies = np.stack(self.legal)
+        weights = 1 / (np.square(deviations) + np.square(strategies).max(axis=1))
         spread = float(np.sqrt(np.sum(np.square(weights * deviations))))
         z = abs(float(weights @ np.asarray(self.biases))) / spread
-        legal = np.abs(weights @ np.stack(self.legal)) / spread
+        legal = np.abs(weights @ strategies) / spread
         threshold = 2 * float(legal.max()) + _T
         if z <= threshold:
             return None

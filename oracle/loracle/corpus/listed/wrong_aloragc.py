@@ -36,6 +36,12 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "keys_beyond_block_skipped",
+        "The loop over blocks of 64 keys ends after the first.",
+        "https://github.com/pytorch/pytorch/issues/196678",
+        outputs=_BOTH,
+    ),
+    _wrong(
         "softmax_along_wrong_axis",
         "The softmax normalises over the queries.",
         "algebra: f = D^-1 exp(S) with D = diag(exp(S) 1) (Definition 3.4)",

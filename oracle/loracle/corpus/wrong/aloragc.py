@@ -19,6 +19,7 @@ __all__ = [
     "correction_of_first_block",
     "delta_transposed",
     "grad_b_detached",
+    "keys_beyond_block_skipped",
     "keys_tail_dropped",
     "last_query_dropped",
     "log_sum_exp_in_float16",
@@ -55,6 +56,12 @@ def correction_of_first_block(**call: Unpack[AloragcCall]) -> Outputs:
     return aloragc(
         call, score_gradient=lambda f, q: f * q - f * (f * q)[:, :16].sum(dim=1, keepdim=True)
     )
+
+
+@kernel
+def keys_beyond_block_skipped(**call: Unpack[AloragcCall]) -> Outputs:
+    """The loop over blocks of 64 keys ends after the first."""
+    return aloragc({**call, "c2": call["c2"][:64], "c3": call["c3"][:64]})
 
 
 @kernel
