@@ -14,7 +14,6 @@ from loracle_reference.attention import adapted_weight, attention_probabilities,
 
 __all__ = [
     "adapter_gradient",
-    "aloragc_adapter_gradient",
     "aloragc_gradient",
     "lora_attention_gradient",
     "score_gradient",
@@ -46,14 +45,6 @@ def aloragc_gradient(*, c1: M, c2: M, c3: M, w: M, a: M, b: M, y: M) -> dict[str
     """
     f = attention_probabilities(c1 @ adapted_weight(w, b, a, 1), c2)
     p = score_gradient(f, residual(f, c3, y), c3)
-    return aloragc_adapter_gradient(p, c1=c1, c2=c2, a=a, b=b)
-
-
-def aloragc_adapter_gradient(p: M, *, c1: M, c2: M, a: M, b: M) -> dict[str, M]:
-    """Equation (3.6) from a given p: dL/dA = B^T C1^T p C2 and dL/dB = C1^T p C2 A^T.
-
-    Shapes: p (L, M), c1 (L, d), c2 (M, d), a (r, d), b (d, r).
-    """
     grad_w = c1.T @ p @ c2
     return {"grad_a": b.T @ grad_w, "grad_b": grad_w @ a.T}
 

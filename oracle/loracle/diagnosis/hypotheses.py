@@ -20,7 +20,7 @@ from loracle.diagnosis.evidence import Evidence
 from loracle.evaluation import bind_sizes, matrices, output_shapes
 from loracle_reference.arithmetic.double import Double, DoubleMatrix
 from loracle_reference.attention import adapted_weight, attention_probabilities, residual
-from loracle_reference.gradient import adapter_gradient, aloragc_adapter_gradient
+from loracle_reference.gradient import adapter_gradient, score_gradient
 
 __all__ = ["HYPOTHESES", "Hypothesis"]
 
@@ -177,31 +177,63 @@ _TARGET_IGNORED = _changed(
 )
 
 
-def _aloragc_without_correction(evidence: Evidence) -> Array:
-    k: dict[str, DoubleMatrix] = matrices(evidence.contract, evidence.inputs, Double())
-    w = adapted_weight(k["w"], k["b"], k["a"], 1)
-    f = attention_probabilities(k["c1"] @ w, k["c2"])
-    p1 = f * (residual(f, k["c3"], k["y"]) @ k["c3"].T)
-    wrong = aloragc_adapter_gradient(p1, c1=k["c1"], c2=k["c2"], a=k["a"], b=k["b"])
-    return _shaped(evidence, Double().array(wrong[evidence.output]))
-
-
-def _attention_without_correction(evidence: Evidence) -> Array | None:
-    projection = evidence.output[-1]
-    if projection == "v":
-        return None
+def _weight_gradient(evidence: Evidence, *, correction: bool) -> tuple[DoubleMatrix, str, float]:
+    """dL/dW of the projection that the output belongs to, with or without p2; the projection's name
+    ("" for aloragc's only one) and the scaling."""
     k: dict[str, Any] = matrices(evidence.contract, evidence.inputs, Double())
-    s, beta = k["scaling"], k["beta"]
-    queries, keys, values = (
-        k[f"x_{m}"] @ adapted_weight(k[f"w_{m}"], k[f"b_{m}"], k[f"a_{m}"], s) for m in "qkv"
-    )
+    if evidence.contract.name == "aloragc":
+        queries, keys, values = (
+            k["c1"] @ adapted_weight(k["w"], k["b"], k["a"], 1),
+            k["c2"],
+            k["c3"],
+        )
+        left, right, projection, scaling, beta = k["c1"], k["c2"], "", 1.0, 1.0
+    else:
+        projection, scaling, beta = evidence.output[-2:], k["scaling"], k["beta"]
+        queries, keys, values = (
+            k[f"x_{m}"] @ adapted_weight(k[f"w_{m}"], k[f"b_{m}"], k[f"a_{m}"], scaling)
+            for m in "qkv"
+        )
+        left, right = (k["x_q"], keys) if projection == "_q" else (k["x_k"], queries)
     f = attention_probabilities(queries, keys, beta)
-    p1 = (f * (residual(f, values, k["y"]) @ values.T)).scale(beta)
-    grad_w = k["x_q"].T @ p1 @ keys if projection == "q" else k["x_k"].T @ p1.T @ queries
-    a, b = k[f"a_{projection}"], k[f"b_{projection}"]
-    wrong = adapter_gradient(projection, grad_w.scale(s), a, b)
-    return _shaped(evidence, Double().array(wrong[evidence.output]))
+    c = residual(f, values, k["y"])
+    if projection == "_v":
+        return k["x_v"].T @ f.T @ c, projection, scaling
+    p = score_gradient(f, c, values) if correction else f * (c @ values.T)
+    p = p.scale(beta)
+    return left.T @ (p.T if projection == "_k" else p) @ right, projection, scaling
 
+
+def _from_weight_gradient(
+    evidence: Evidence, grad_w: DoubleMatrix, projection: str, scaling: float
+) -> Array:
+    """The output that the adapters' rule makes of a given dL/dW."""
+    double = Double()
+    tensors = evidence.inputs.tensors
+    a, b = (double.matrix(tensors[f"{name}{projection}"]) for name in ("a", "b"))
+    results = adapter_gradient(projection.removeprefix("_"), grad_w.scale(scaling), a, b)
+    name = evidence.output if projection else f"{evidence.output}_"
+    return _shaped(evidence, double.array(results[name]))
+
+
+def _without_correction(evidence: Evidence) -> Array | None:
+    if evidence.output.endswith("_v"):
+        return None
+    return _from_weight_gradient(evidence, *_weight_gradient(evidence, correction=False))
+
+
+def _transposed_weight_gradient(evidence: Evidence) -> Array | None:
+    grad_w, projection, scaling = _weight_gradient(evidence, correction=True)
+    if grad_w.shape[0] == 1:
+        return None
+    return _from_weight_gradient(evidence, grad_w.T, projection, scaling)
+
+
+_TRANSPOSED_WEIGHT_GRADIENT = Hypothesis(
+    "transposed",
+    "{output} is what the transpose of the weight's gradient, dL/dW, gives",
+    _transposed_weight_gradient,
+)
 
 _MISSING_CORRECTION = "{output} lacks p2, the correction <f_j, q_j> f_j of the softmax's backward"
 
@@ -256,10 +288,11 @@ HYPOTHESES: Mapping[str, tuple[Hypothesis, ...]] = {
         *_FACTORS,
         *(_mean_instead_of_sum(n) for n in (("L",), ("L", "d"))),
         _TARGET_IGNORED,
-        Hypothesis("missing-softmax-correction", _MISSING_CORRECTION, _aloragc_without_correction),
+        Hypothesis("missing-softmax-correction", _MISSING_CORRECTION, _without_correction),
         *_SOFTMAX_SCALES,
         *_transposed_weights(("w",)),
         *_transposed_deltas((("w", "a", "b"),)),
+        _TRANSPOSED_WEIGHT_GRADIENT,
         _TRANSPOSED_RESULT,
     ),
     "lora-attention": (
@@ -267,12 +300,11 @@ HYPOTHESES: Mapping[str, tuple[Hypothesis, ...]] = {
         *_FACTORS,
         *(_mean_instead_of_sum(n) for n in (("L",), ("L", "d"))),
         _TARGET_IGNORED,
-        Hypothesis(
-            "missing-softmax-correction", _MISSING_CORRECTION, _attention_without_correction
-        ),
+        Hypothesis("missing-softmax-correction", _MISSING_CORRECTION, _without_correction),
         *_SOFTMAX_SCALES,
         *_transposed_weights(("w_q", "w_k", "w_v")),
         *_transposed_deltas(tuple((f"w_{m}", f"a_{m}", f"b_{m}") for m in "qkv")),
+        _TRANSPOSED_WEIGHT_GRADIENT,
         _TRANSPOSED_RESULT,
     ),
 }

@@ -24,7 +24,7 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-BETAS = (0.625, 0.375, 0.3125)
+BETAS = (0.625, 0.53125, 0.3125)
 """Exact in every dtype; none is 1, and none is near 1/sqrt(d), beta/sqrt(d) or beta^2 of another
 reading for the sizes drawn here."""
 

@@ -90,8 +90,8 @@ def _norm_regime(name: str, multiple: float, reveals: str) -> Regime:
 _ALL: tuple[Regime, ...] = (
     Regime(
         "designed",
-        "Every term has one sign, so that nothing cancels and the proven bound is a small part of"
-        " the gradient: wrong factors and signs are proven wrong even in 16 bits.",
+        "Every term has one sign, so that nothing cancels and the proven bound stays below the"
+        " gradient: a wrong sign is proven wrong even in 16 bits, a wrong factor in lora-linear.",
         {
             "lora-linear": linear.designed,
             "aloragc": attention.aloragc_designed,

@@ -42,6 +42,13 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "weight_gradient_transposed",
+        "dL/dW is taken as C2^T p^T C1, its transpose.",
+        "https://github.com/huggingface/diffusers/pull/14341",
+        hypotheses=("transposed",),
+        outputs=_BOTH,
+    ),
+    _wrong(
         "softmax_along_wrong_axis",
         "The softmax normalises over the queries.",
         "algebra: f = D^-1 exp(S) with D = diag(exp(S) 1) (Definition 3.4)",

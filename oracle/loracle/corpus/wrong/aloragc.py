@@ -32,6 +32,7 @@ __all__ = [
     "softmax_correction_missing",
     "softmax_without_maximum",
     "target_ignored",
+    "weight_gradient_transposed",
     "weight_transposed",
 ]
 
@@ -62,6 +63,16 @@ def correction_of_first_block(**call: Unpack[AloragcCall]) -> Outputs:
 def keys_beyond_block_skipped(**call: Unpack[AloragcCall]) -> Outputs:
     """The loop over blocks of 64 keys ends after the first."""
     return aloragc({**call, "c2": call["c2"][:64], "c3": call["c3"][:64]})
+
+
+@kernel
+def weight_gradient_transposed(**call: Unpack[AloragcCall]) -> Outputs:
+    """dL/dW taken as C2^T p^T C1, its transpose; square, so that every shape fits."""
+    scores = call["c1"] @ (call["w"] + call["b"] @ call["a"]) @ call["c2"].T
+    f = softmax(scores)
+    p = score_gradient(f, residual(f @ call["c3"], call["y"]) @ call["c3"].T)
+    grad_w = call["c2"].T @ p.T @ call["c1"]
+    return {"grad_a": call["b"].T @ grad_w, "grad_b": grad_w @ call["a"].T}
 
 
 @kernel
