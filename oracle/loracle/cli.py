@@ -1,11 +1,14 @@
-"""The command `loracle`. Exit status: 0 pass, 1 fail or suspect, 2 bad usage, 130 interrupted."""
+"""The command `loracle`. Exit status: 0 pass, 1 fail or suspect, 2 bad usage or an output that
+cannot be written, 130 interrupted, 141 when the reader of the output is gone."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -20,9 +23,15 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130
 
+_READER_GONE = 141
+"""What a shell reports of a program that SIGPIPE ended."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits. A bad argument is one line on stderr and status 2."""
+    """Runs the command line and exits. A bad argument, and an output that cannot be written, are
+    one line on stderr and status 2."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -34,7 +43,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         status = _INTERRUPTED
+    except SystemExit:
+        # No command exits by itself: this is how click and rich answer a broken pipe.
+        _silence_what_cannot_be_written()
+        status = _READER_GONE
+    except OSError as error:
+        _silence_what_cannot_be_written()
+        with suppress(OSError):
+            click.echo(f"Error: {_refusal(error)}", err=True)
+        status = 2
     sys.exit(status)
+
+
+def _silence_what_cannot_be_written() -> None:
+    """What is left in a buffer would fail again when the interpreter ends, with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _point_at_nothing(stream)
+
+
+def _point_at_nothing(stream: TextIO) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):
+        os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
+def _refusal(error: OSError) -> str:
+    what = error.strerror or str(error) or type(error).__name__
+    if error.filename is not None:
+        return f"{error.filename}: {what}"
+    return f"cannot write the output: {what}" if error.errno in _NO_ROOM else what
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
@@ -73,7 +114,7 @@ def _commands() -> None:
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="For one call; the first one gets more.",
+    help="For one case; the first one gets ten times as much.",
 )
 @click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
 def validate(

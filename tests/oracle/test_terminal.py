@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from loracle.generation import REGIMES
 from loracle.presentation.progress import ProgressDisplay
 from loracle.presentation.terminal import headline, make_console, number, show
 from loracle.report import Diagnosis, RegimeSummary, Report
@@ -60,7 +61,9 @@ def test_a_finding_shows_everything_that_is_needed_to_act(make_failing: MakeRepo
 
 def test_the_replay_command_can_be_copied(make_failing: MakeReport) -> None:
     report = make_failing()
-    assert report.findings[0].replay in shown(report)
+    replay = report.findings[0].replay
+    assert replay is not None
+    assert replay in shown(report)
 
 
 def test_all_but_the_replay_command_fits_80_columns(make_failing: MakeReport) -> None:
@@ -98,7 +101,10 @@ def test_markup_in_a_name_is_printed_literally(make_passing: MakeReport) -> None
 @pytest.mark.parametrize(
     ("changes", "meaning"),
     [
-        ({"verdict": "suspect", "reason": "insufficient-evidence"}, "too few cases are evidence"),
+        (
+            {"verdict": "suspect", "reason": "insufficient-evidence"},
+            "no finding in these 4 cases; too few for a verdict (judge all regimes).",
+        ),
         ({"verdict": "suspect", "reason": "interrupted"}, "interrupted"),
         ({"verdict": "suspect"}, "larger than rounding makes them"),
         ({"epsilon": 1e-3}, "declared epsilon, 0.001"),
@@ -108,6 +114,60 @@ def test_the_last_words_say_what_the_verdict_means(
     make_passing: MakeReport, changes: dict[str, object], meaning: str
 ) -> None:
     assert meaning in " ".join(shown(make_passing(**changes)).split())
+
+
+TOO_LITTLE: dict[str, object] = {"verdict": "suspect", "reason": "insufficient-evidence"}
+
+
+def test_a_replayed_case_without_a_finding_is_told_what_would_help(
+    make_passing: MakeReport,
+) -> None:
+    regimes = {"designed": RegimeSummary(1, 4, 0, 0, 0, 0.1, 0.1)}
+    text = " ".join(shown(make_passing(cases=1, regimes=regimes, **TOO_LITTLE)).split())
+    assert "no finding in this case; too few for a verdict (judge all regimes)." in text
+
+
+def test_more_cases_are_advised_only_where_no_regime_is_left(make_passing: MakeReport) -> None:
+    names = [name for name, regime in REGIMES.items() if "lora-linear" in regime.makers]
+    regimes = {name: RegimeSummary(1, 4, 0, 0, 0, 0.1, 0.1) for name in names[1:]}
+    skipped = [{"what": names[0], "reason": "the kernel declares that it does not support it"}]
+    report = make_passing(cases=3, regimes=regimes, skipped=skipped, **TOO_LITTLE)
+    assert "too few for a verdict (judge more, with --cases)" in " ".join(shown(report).split())
+    assert "(judge all regimes)" in " ".join(shown(replace(report, skipped=[])).split())
+
+
+def test_what_is_declared_unsupported_is_not_judged_and_gets_no_advice(
+    make_passing: MakeReport,
+) -> None:
+    skipped = [{"what": "bfloat16", "reason": "the kernel declares so"}]
+    text = shown(
+        make_passing(
+            cases=0, regimes={}, evidence={"output": 0}, skipped=skipped, seconds=0, **TOO_LITTLE
+        )
+    )
+    assert text.endswith("SUSPECT: not judged: declared unsupported.\n")
+    assert "--cases" not in text
+    assert "evidence" not in text
+
+
+def test_what_is_suspect_of_a_failing_output_is_a_line_of_its_block(
+    make_failing: MakeReport,
+) -> None:
+    fail, _, suspect = make_failing().findings
+    same = replace(suspect, output=fail.output, count=3, cases_total=32)
+    unsteady = replace(same, diagnosis=(Diagnosis("nondeterministic", "they differ"),))
+    text = shown(make_failing(findings=[same, fail, unsteady, suspect]))
+    lines = [line.strip() for line in text.splitlines()]
+    assert text.count("grad_lora_b  in") == 1
+    assert "also suspect  in 3 of 32 cases" in lines
+    assert "also suspect  in 3 of 32 cases: nondeterministic" in lines
+    assert text.index("also suspect") < text.index("replay")
+    assert "SUSPECT  grad_x  in 2 of 8 cases" in text
+
+
+def test_what_the_columns_count_is_said_under_the_table(make_passing: MakeReport) -> None:
+    assert "cases counts cases; the other columns count outputs of cases" in shown(make_passing())
+    assert "outputs of cases" not in shown(make_passing(regimes={}))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -10,13 +11,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loracle.generation import REGIMES
 from loracle.report import Finding, RegimeSummary, Report
 
-__all__ = ["STYLES", "headline", "make_console", "number", "show", "show_finding"]
+__all__ = ["STRUCTURAL", "STYLES", "headline", "make_console", "number", "show", "show_finding"]
 
 STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
 
-_STRUCTURAL = {
+STRUCTURAL = {
     "crash",
     "missing-output",
     "mutates-input",
@@ -26,7 +28,10 @@ _STRUCTURAL = {
     "wrong-dtype",
     "wrong-shape",
 }
+"""Diagnoses of what was seen before, or beside, the size of the error."""
 _MINIMUM_WIDTH = 72
+
+_WHAT_IS_COUNTED = "cases counts cases; the other columns count outputs of cases"
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -42,12 +47,29 @@ def show(report: Report, console: Console) -> None:
     _show_header(report, console)
     if report.regimes:
         console.print(_regime_table(report.regimes))
-    for finding in report.findings:
+        console.print(Text(_WHAT_IS_COUNTED, style="dim"))
+    for finding, also in _blocks(report.findings):
         console.print()
-        show_finding(finding, report.epsilon, console)
+        show_finding(finding, report.epsilon, console, also)
     _show_remarks(report, console)
     console.print()
     console.print(_verdict_line(report))
+
+
+def _blocks(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
+    """The findings to show, each with those told in the same block: what is suspect of an output
+    that also fails."""
+    shown: list[tuple[Finding, list[Finding]]] = []
+    first_fail: dict[str | None, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: f.verdict != "fail"):
+        if finding.verdict == "suspect" and finding.output in first_fail:
+            first_fail[finding.output].append(finding)
+            continue
+        also: list[Finding] = []
+        shown.append((finding, also))
+        if finding.verdict == "fail":
+            first_fail.setdefault(finding.output, also)
+    return shown
 
 
 def headline(finding: Finding) -> Text:
@@ -125,7 +147,11 @@ def _ratio(ratio: float | None, style_above_one: str) -> Text:
     return Text(number(ratio), style=style_above_one if ratio is not None and ratio > 1 else "")
 
 
-def show_finding(finding: Finding, epsilon: float | None, console: Console) -> None:
+def show_finding(
+    finding: Finding, epsilon: float | None, console: Console, also: Sequence[Finding] = ()
+) -> None:
+    """Prints one block. epsilon: what the kernel declares. also: suspect findings of the same
+    output, one line each."""
     title = Text.assemble(
         (finding.verdict.upper(), STYLES[finding.verdict]),
         "  ",
@@ -151,10 +177,18 @@ def show_finding(finding: Finding, epsilon: float | None, console: Console) -> N
         rows.add_row("element", _element(finding))
     if finding.error is not None:
         rows.add_row("error", _error(finding, finding.error, epsilon))
+    for other in also:
+        rows.add_row("also suspect", _in_brief(other))
     console.print(Padding(rows, (0, 0, 0, 2)))
     if finding.replay:
         # A command that is to be copied must not be broken into lines.
         console.print(Text.assemble(("  replay      ", "dim"), finding.replay), soft_wrap=True)
+
+
+def _in_brief(finding: Finding) -> str:
+    where = f"in {finding.count} of {finding.cases_total} cases"
+    structural = [d.hypothesis for d in finding.diagnosis if d.hypothesis in STRUCTURAL]
+    return f"{where}: {', '.join(structural)}" if structural else where
 
 
 def _subject(finding: Finding) -> str:
@@ -209,9 +243,9 @@ def _show_remarks(report: Report, console: Console) -> None:
 def _verdict_line(report: Report) -> Text:
     line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ", _meaning(report))
     facts = []
-    if report.evidence:
+    if report.evidence and report.cases:
         facts.append(_evidence(min(report.evidence.values())))
-    if report.false_alarm_probability is not None:
+    if report.false_alarm_probability is not None and report.cases:
         facts.append(f"false alarms at most {number(report.false_alarm_probability)}")
     if report.seconds:
         facts.append(f"{report.seconds:.1f} s")
@@ -231,10 +265,7 @@ def _meaning(report: Report) -> str:
     if report.verdict == "fail":
         return _meaning_of_fail(report, what)
     if report.reason == "insufficient-evidence":
-        return (
-            "nothing wrong was found, but too few cases are evidence for that; "
-            "judge more (--cases) or other regimes (--regime)."
-        )
+        return _meaning_of_too_little(report)
     if report.reason == "interrupted":
         return "interrupted; what was judged until then is above."
     if report.verdict == "suspect":
@@ -247,11 +278,25 @@ def _meaning(report: Report) -> str:
     return f"every error is one that a legal evaluation of {what} makes."
 
 
+def _meaning_of_too_little(report: Report) -> str:
+    if report.cases == 0:
+        return "not judged: declared unsupported."
+    cases = "this case" if report.cases == 1 else f"these {report.cases} cases"
+    advice = "judge all regimes" if _regimes_left_out(report) else "judge more, with --cases"
+    return f"no finding in {cases}; too few for a verdict ({advice})."
+
+
+def _regimes_left_out(report: Report) -> set[str]:
+    """Regimes that were neither judged nor skipped: the user chose others."""
+    known = {name for name, regime in REGIMES.items() if report.contract in regime.makers}
+    return known - set(report.regimes) - {skipped["what"] for skipped in report.skipped}
+
+
 def _meaning_of_fail(report: Report, what: str) -> str:
     fails = [f for f in report.findings if f.verdict == "fail"]
     if (
         fails
-        and all(d.hypothesis in _STRUCTURAL for f in fails for d in f.diagnosis[:1])
+        and all(d.hypothesis in STRUCTURAL for f in fails for d in f.diagnosis[:1])
         and all(f.error is None for f in fails)
     ):
         return f"the kernel breaks the contract {report.contract}."
