@@ -99,6 +99,9 @@ LORA_ATTENTION = Contract(
 CONTRACTS: Mapping[str, Contract] = {c.name: c for c in (LORA_LINEAR, ALORAGC, LORA_ATTENTION)}
 """The contracts by name."""
 
+_CLOSE = 0.5
+"""A kernel that takes this part of a contract's parameters is told which it lacks."""
+
 
 def contract_named(name: str) -> Contract:
     """The contract called `name`; raises UsageError, naming what there is, if there is none."""
@@ -110,7 +113,8 @@ def contract_named(name: str) -> Contract:
 def infer_contract(kernel: Callable[..., Any]) -> Contract:
     """The contract whose arguments `kernel` takes by name.
 
-    Raises UsageError if its parameter names (a **kwargs names none) fit no contract.
+    Raises UsageError if its parameter names (a **kwargs names none) fit no contract, with what the
+    closest one misses, or, where none is close, with the advice to name it.
     """
     parameters = inspect.signature(kernel).parameters
     names = {
@@ -122,8 +126,15 @@ def infer_contract(kernel: Callable[..., Any]) -> Contract:
         if set(contract.parameters) <= names:
             return contract
     found = ", ".join(sorted(names)) or "none named"
-    wanted = "; ".join(f"{c.name} takes {', '.join(c.parameters)}" for c in CONTRACTS.values())
-    raise UsageError(
-        f"cannot tell the contract from the parameters ({found}):"
-        f" name it with contract=... or --contract ({wanted})"
-    )
+    closest = max(CONTRACTS.values(), key=lambda c: _share(c, names))
+    if _share(closest, names) >= _CLOSE:
+        missing = ", ".join(name for name in closest.parameters if name not in names)
+        hint = f"closest is {closest.name}; missing: {missing}"
+    else:
+        hint = f"name it with contract=... or --contract ({', '.join(CONTRACTS)})"
+    raise UsageError(f"cannot tell the contract from the parameters ({found}): {hint}")
+
+
+def _share(contract: Contract, names: set[str]) -> float:
+    """The part of the contract's parameters that is among the names, from 0 to 1."""
+    return len(names.intersection(contract.parameters)) / len(contract.parameters)

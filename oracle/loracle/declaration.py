@@ -118,7 +118,11 @@ def declaration_of(kernel: object) -> Declaration:
 
 
 def _names(what: str, value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str):
+        raise UsageError(
+            f"declare: {what} must be a list of names, not {value!r}; write {what}=[{value!r}]"
+        )
+    if not isinstance(value, Iterable):
         raise UsageError(f"declare: {what} must be a list of names, not {value!r}")
     names = tuple(value)
     wrong = [name for name in names if not (isinstance(name, str) and name)]

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any, Protocol
 
 from loracle import __version__
-from loracle.adapters import find_adapter
+from loracle.adapters import ADAPTERS
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.errors import UsageError
@@ -39,6 +39,9 @@ ENOUGH_EVIDENCE = 8
 
 _MOST_TIMEOUTS = 3
 """A kernel that hung this often is not called again."""
+
+_MOST_DEATHS = 5
+"""Nor is one whose process died this often: every death costs the start of another."""
 
 
 class OnProgress(Protocol):
@@ -163,13 +166,21 @@ def _run(
             if on_progress is not None:
                 on_progress(done, len(plan), case.regime, collector.worst, latest)
             timeouts += any(p.hypothesis == "timeout" for p in observation.problems)
-            if timeouts == _MOST_TIMEOUTS and done < len(plan):
-                notes[f"stopped after {done} of {len(plan)} cases: {timeouts} timeouts"] = None
+            enough = _enough_of(timeouts, process.deaths)
+            if enough and done < len(plan):
+                notes[f"stopped after {done} of {len(plan)} cases: {enough}"] = None
                 break
     except KeyboardInterrupt:
         notes[f"interrupted after {collector.cases} of {len(plan)} cases"] = None
         return list(notes), "interrupted"
     return list(notes), ""
+
+
+def _enough_of(timeouts: int, deaths: int) -> str:
+    """Why a kernel is not called again, empty if it is."""
+    if timeouts >= _MOST_TIMEOUTS:
+        return f"{timeouts} timeouts"
+    return f"the process died {deaths} times" if deaths >= _MOST_DEATHS else ""
 
 
 def _verdict(findings: list[Finding], collector: Collector, reason: str) -> tuple[Verdict, str]:
@@ -185,7 +196,7 @@ def _verdict(findings: list[Finding], collector: Collector, reason: str) -> tupl
 
 def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
     """The contract of an adapter that has one alone."""
-    adapter = find_adapter(kernel) if isinstance(kernel, str) and ":" not in kernel else None
+    adapter = ADAPTERS.get(kernel) if isinstance(kernel, str) else None
     if adapter is None or len(adapter.contracts) != 1:
         return None
     return checked_contract(next(iter(adapter.contracts)))
@@ -245,7 +256,9 @@ def _replay(
             f"{name}={list(value) if isinstance(value, tuple) else value!r}"
             for name, value in _given(options, choice, case)
         ]
-        arguments = [loaded.name, f"contract={loaded.contract.name!r}", *given]
+        # In the session or script where it was defined, a kernel of __main__ has its bare name.
+        name = loaded.name.removeprefix("__main__.")
+        arguments = [name, f"contract={loaded.contract.name!r}", *given]
         return f"loracle.validate({', '.join(arguments)})"
 
     return command if isinstance(kernel, str) else call

@@ -42,10 +42,11 @@ def test_accumulate_is_a_shorthand_for_a_machine() -> None:
     ("values", "complaint"),
     [
         ({"unsupported": "float16"}, "unsupported must be a list of names, not 'float16'"),
+        ({"unsupported": "saturated"}, r"not 'saturated'; write unsupported=\['saturated'\]$"),
         ({"unsupported": [16]}, "16 is none"),
         ({"unsupported": 3}, "must be a list"),
         ({"outputs": []}, "outputs is empty"),
-        ({"outputs": "grad_a"}, "outputs must be a list of names"),
+        ({"outputs": "grad_a"}, r"write outputs=\['grad_a'\]$"),
         ({"machine": 32}, "machine must be a machine's name"),
         ({"machine": ""}, "machine must be a machine's name"),
         ({"epsilon": 0}, "epsilon must be positive"),

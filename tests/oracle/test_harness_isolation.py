@@ -54,9 +54,13 @@ def kernel(*, c1, c2, c3, w, a, b, y):
     if mood == 8:
         subprocess.Popen(["sleep", "61.25"])
         time.sleep(60)
+    if mood == 9:
+        os.fork()
+    if mood == 10 and os.fork() == 0:
+        raise RuntimeError("not the kernel's")
     return aloragc(c1=c1, c2=c2, c3=c3, w=w, a=a, b=b, y=y)
 '''
-SEGV, EXIT, TERM, HANG, KILLED, NOISE, CLOSED, CHILD = range(1, 9)
+SEGV, EXIT, TERM, HANG, KILLED, NOISE, CLOSED, CHILD, TWINS, RAISING_TWIN = range(1, 11)
 
 
 def inputs(mood: int = 0, L: int = 3, d: int = 2) -> Inputs:
@@ -183,6 +187,39 @@ def running(words: str) -> list[int]:
         if words in command:
             found.append(int(folder.name))
     return found
+
+
+@pytest.mark.parametrize("mood", [TWINS, RAISING_TWIN])
+def test_only_the_process_that_was_called_answers(
+    source: Callable[..., object] | str, mood: int
+) -> None:
+    lengths = range(2, 8)
+    with KernelProcess(source, contract=ALORAGC, timeout=30) as process:
+        seen = []
+        for length in lengths:
+            seen.append(process.observe(inputs(mood, L=length)))
+            time.sleep(0.05)
+        assert process.deaths == 0
+    assert [s.problems for s in seen] == [()] * len(lengths)
+    for length, observed in zip(lengths, seen, strict=True):
+        given = inputs(mood, L=length).tensors
+        expected = aloragc(**{name: torch.tensor(value) for name, value in given.items()})
+        for name, value in expected.items():
+            assert np.allclose(observed.outputs[name], value.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_fork_while_the_kernel_is_loaded_answers_once(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(f"import os\nos.fork()\n{MOODY}")
+    with KernelProcess(f"{tmp_path}/forks.py:kernel", contract=ALORAGC, timeout=30) as process:
+        for length in (2, 3, 4):
+            assert process.observe(inputs(L=length)).problems == ()
+
+
+def test_deaths_are_counted(moody_callable: Callable[..., object]) -> None:
+    with KernelProcess(moody_callable, contract=ALORAGC, timeout=30) as process:
+        for mood in (0, SEGV, EXIT, 0):
+            process.observe(inputs(mood))
+        assert process.deaths == 2
 
 
 def test_closing_leaves_no_process_and_may_be_repeated(

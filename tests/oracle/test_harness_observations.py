@@ -299,6 +299,17 @@ def without_y(*, c1: Any, c2: Any, c3: Any, w: Any, a: Any, b: Any) -> None:
     """Cannot be called with the contract's arguments."""
 
 
+def of_linear(x: Any, weight: Any, lora_a: Any, lora_b: Any) -> None:
+    """Lacks two of another contract's arguments."""
+
+
+class Module:
+    """Its parameters are those of its construction."""
+
+    def __init__(self, rank: int) -> None:
+        """Nothing."""
+
+
 def with_more(*, c1: Any, c2: Any, c3: Any, w: Any, a: Any, b: Any, y: Any, more: Any) -> None:
     """Cannot be called with the contract's arguments either."""
 
@@ -311,10 +322,12 @@ def with_unknown_output(**tensors: Any) -> None:
 @pytest.mark.parametrize(
     ("kernel", "named", "complaint"),
     [
-        (without_y, False, "cannot tell the contract from the parameters"),
+        (without_y, False, r"from the parameters \(.*\): closest is aloragc; missing: y$"),
+        (of_linear, False, "closest is lora-linear; missing: grad_output, scaling$"),
+        (Module, False, r"\(rank\): name it with .* --contract \(lora-linear, aloragc, lora-a"),
         (without_y, True, "does not take y by name; aloragc passes c1,"),
         (with_more, True, "requires more, which aloragc does not pass"),
-        (lambda **tensors: None, False, "cannot tell the contract"),
+        (lambda **tensors: None, False, r"\(none named\): name it with contract=... or --contr"),
         (with_unknown_output, True, "declares the output 'grad_c'; aloragc has grad_a, grad_b"),
     ],
 )
@@ -335,6 +348,10 @@ def test_a_kernel_that_cannot_be_called_is_refused(
         ({"device": "gpu"}, "unknown device 'gpu'; known: cpu, cuda"),
         ({"timeout": 0}, "timeout must be a positive number"),
         ({"timeout": float("nan")}, "timeout must be a positive number"),
+        ({"timeout": float("inf")}, r"at most 86400 \(a day\), not inf"),
+        ({"timeout": 1e300}, r"at most 86400 \(a day\), not 1e\+300"),
+        ({"timeout": 10**400}, r"at most 86400 \(a day\)"),
+        ({"timeout": 86401}, "not 86401"),
     ],
 )
 def test_arguments_that_mean_nothing(arguments: dict[str, Any], complaint: str) -> None:
@@ -342,6 +359,11 @@ def test_arguments_that_mean_nothing(arguments: dict[str, Any], complaint: str) 
         KernelProcess(aloragc, **arguments)
     with pytest.raises(UsageError, match="not a int"):
         KernelProcess(3)  # type: ignore[arg-type]
+
+
+def test_the_longest_timeout_can_be_waited_for() -> None:
+    with KernelProcess(aloragc, timeout=86400) as process:
+        assert process.observe(inputs()).problems == ()
 
 
 def test_inputs_of_other_shapes_are_refused() -> None:

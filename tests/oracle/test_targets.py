@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import loracle
 from loracle.adapters import ADAPTERS, Adapter
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
@@ -54,12 +55,30 @@ def test_what_cannot_be_read(text: str, complaint: str) -> None:
         parse_target(text)
 
 
+def test_a_file_in_the_working_directory_is_no_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.py").write_text("def one(): ...\n")
+    with pytest.raises(UsageError, match=r"^which function of bad\.py\? Write bad\.py:NAME; "):
+        loracle.validate("bad.py")
+    with pytest.raises(UsageError, match="is no adapter"):
+        loracle.validate("bad")
+
+
 def test_near_files_and_functions_are_named(tmp_path: Path) -> None:
     (tmp_path / "kernels.py").write_text("def one(): ...\ndef _two(): ...\n")
     with pytest.raises(UsageError, match=r"did you mean kernels\.py"):
         parse_target(f"{tmp_path}/kernel.py:one")
-    with pytest.raises(UsageError, match=r"Write .*kernels.py:name; it defines one$"):
+    with pytest.raises(UsageError, match=r"Write .*kernels.py:NAME; it defines one$"):
         parse_target(f"{tmp_path}/kernels.py")
+    for count, listed in ((0, "NAME"), (5, "f0, f1, f2, f3, f4"), (7, "f0, f1, f2, f3, f4, ...")):
+        # Not run: that would raise.
+        text = "1 / 0\n" + "".join(f"def f{n}(): ...\n" for n in range(count))
+        (tmp_path / "many.py").write_text(text)
+        with pytest.raises(UsageError) as caught:
+            loracle.validate(str(tmp_path / "many.py"))
+        assert str(caught.value).endswith(listed)
     with pytest.raises(UsageError, match="is not a file"):
         parse_target(f"{tmp_path}/:one")
 
@@ -116,3 +135,34 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
     with pytest.raises(UsageError, match=complaint) as caught:
         load_target(parse_target(f"{tmp_path}/mine.py:{name}"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "ending"),
+    [
+        ("\nraise RuntimeError('no')", "RuntimeError: no at mine.py:2"),
+        ("def f():\n    return {}['a']\nf()", "KeyError: 'a' at mine.py:2"),
+        ("import json\njson.loads('{')", " at mine.py:2"),
+        ("import no_such_module_at_all", " at mine.py:1"),
+        ("x = 1\nx = = 2", "SyntaxError: invalid syntax at mine.py:2"),
+        ("import broken_sibling", "SyntaxError: invalid syntax at broken_sibling.py:3"),
+        ("\nexec('x = = 2')", "SyntaxError: invalid syntax at mine.py:2"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, ending: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken_sibling.py").write_text("\n\nx = = 2\n")
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(UsageError) as caught:
+        load_target(parse_target("mine.py:kernel"))
+    told = str(caught.value)
+    # Where the text was run by exec, its message goes on naming it.
+    assert told.replace(" (<string>, line 1)", "").endswith(ending)
+    assert "\n" not in told
+
+
+def test_a_module_that_is_not_there_has_no_place() -> None:
+    with pytest.raises(UsageError, match=r"No module named 'no_such_module_at_all'$"):
+        load_target(parse_target("no_such_module_at_all:kernel"))

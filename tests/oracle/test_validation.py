@@ -172,6 +172,31 @@ def test_a_kernel_that_always_hangs_is_given_up() -> None:
     assert any("stopped after 3 of 32 cases" in note for note in report.notes)
 
 
+def always_dies(**call: Any) -> Outputs:
+    os._exit(9)
+
+
+def always_raises(**call: Any) -> Outputs:
+    raise ZeroDivisionError
+
+
+def test_a_kernel_whose_process_always_dies_is_given_up() -> None:
+    report = validate(always_dies)
+    assert (report.verdict, report.cases) == ("fail", 5)
+    assert [hypotheses(finding) for finding in report.findings] == [["crash"]]
+    assert "stopped after 5 of 32 cases: the process died 5 times" in report.notes
+
+
+def test_the_last_case_is_not_told_as_a_stop() -> None:
+    report = validate(always_dies, regimes=["designed"], cases=5)
+    assert (report.verdict, report.cases, report.notes) == ("fail", 5, [])
+
+
+def test_an_exception_in_every_case_costs_no_process_and_ends_nothing() -> None:
+    report = validate(always_raises, regimes=["designed"], cases=7)
+    assert (report.verdict, report.cases, report.notes) == ("fail", 7, [])
+
+
 def writes_into_x(**call: Any) -> Outputs:
     outputs = autograd.lora_linear(**{**call, "x": call["x"].clone()})
     call["x"].mul_(2)
@@ -435,6 +460,15 @@ def test_replay_of_a_callable(kernel: Callable[..., Any]) -> None:
     same = [f for f in again.findings if f.output == finding.output]
     assert numbers(finding) in [numbers(f) for f in same]
     assert set(hypotheses(same[0])) & set(hypotheses(finding))
+
+
+def test_replay_of_a_callable_of_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raises, "__module__", "__main__")
+    report = validate(raises, regimes=["designed"], cases=2)
+    replay = report.findings[0].replay
+    assert replay is not None
+    assert replay.startswith("loracle.validate(raises, contract=")
+    assert eval(replay, {"loracle": loracle, "raises": raises}).verdict == "fail"
 
 
 def slightly_too_large(**call: Any) -> Outputs:

@@ -13,7 +13,8 @@ from typing import Any
 
 from loracle.errors import UsageError
 from loracle.harness.messages import Target
-from loracle.harness.words import nearest, one_line
+from loracle.harness.tracebacks import describe_exception
+from loracle.harness.words import nearest
 
 __all__ = ["load_target"]
 
@@ -21,7 +22,7 @@ __all__ = ["load_target"]
 def load_target(target: Target) -> Callable[..., Any]:
     """Import the target's module and return the kernel. Runs in the child.
 
-    Raises UsageError, with the exception's type and message on one line, if that fails.
+    Raises UsageError, with the exception's type, message and place on one line, if that fails.
     """
     try:
         if target.path is not None:
@@ -32,7 +33,7 @@ def load_target(target: Target) -> Callable[..., Any]:
                 sys.path.insert(0, os.getcwd())
             module = importlib.import_module(target.module)
     except BaseException as error:
-        raise UsageError(f"cannot load {target.text!r}: {one_line(error)}") from None
+        raise UsageError(f"cannot load {target.text!r}: {describe_exception(error)}") from None
     found: Any = module
     for part in target.attribute.split("."):
         if not hasattr(found, part):

@@ -28,6 +28,7 @@ from loracle_reference.floating_point import FORMATS
 __all__ = ["KernelProcess", "Loaded"]
 
 _LOADING_SECONDS = 120.0
+_LONGEST_TIMEOUT = 86400
 _FIRST_CALL_FACTOR = 10
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
@@ -52,8 +53,8 @@ class KernelProcess:
     imports it; a callable on CUDA in a fresh interpreter if it can be imported, else, with a note,
     in this process. The child is replaced after it died or ran out of time.
 
-    timeout: seconds for each observation (two runs of the kernel); ten times as much for the first
-    one in a child, which may compile.
+    timeout: seconds for each observation (two runs of the kernel), at most a day; ten times as much
+    for the first one in a child, which may compile. deaths: how many children died under a call.
     Raises UsageError on arguments that mean nothing (see also `start`).
     """
 
@@ -70,8 +71,11 @@ class KernelProcess:
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
         if not _DEVICE.fullmatch(device):
             raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
-        if not isinstance(timeout, int | float) or not timeout > 0:
-            raise UsageError(f"the timeout must be a positive number of seconds, not {timeout!r}")
+        if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+            raise UsageError(
+                "the timeout must be a positive number of seconds,"
+                f" at most {_LONGEST_TIMEOUT} (a day), not {timeout!r}"
+            )
         if not isinstance(source, str) and not callable(source):
             kind = type(source).__name__
             raise UsageError(f"a kernel is a callable or a TARGET string, not a {kind}")
@@ -96,6 +100,7 @@ class KernelProcess:
         """When the call that is now running is over time; None while none runs."""
         self._answered = 0
         self._first_call_failed = False
+        self.deaths = 0
 
     def __enter__(self) -> Self:
         return self
@@ -246,6 +251,7 @@ class KernelProcess:
         except EOFError:
             reason = self._place.autopsy()
             self._discard()
+            self.deaths += 1
             return _failure("crash", reason)
         assert isinstance(answer, Observed)
         self._answered += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import torch
 
 from loracle.cases import Inputs
 from loracle.harness.messages import Call, Observed
+from loracle.harness.stray import end_if_stray
 from loracle.harness.tracebacks import describe_exception
 from loracle.observation import Observation, Problem
 
@@ -33,12 +35,14 @@ class _Run:
 
 
 class Runner:
-    """Runs one kernel in one dtype on one device."""
+    """Runs one kernel in one dtype on one device, in the process that made it: where a kernel forks
+    and both processes come back from it, the other one ends there."""
 
     def __init__(self, kernel: Callable[..., Any], dtype: str, device: str) -> None:
         self._kernel = kernel
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._device = torch.device(device)
+        self._serving = os.getpid()
 
     def observe(self, call: Call) -> Observed:
         """Two runs on independent copies of the inputs."""
@@ -79,7 +83,7 @@ class Runner:
             self._wait()
             started = time.perf_counter()
             with torch.enable_grad():
-                results = self._kernel(**tensors, **call.inputs.scalars)
+                results = self._call(tensors, call.inputs.scalars)
             self._wait()
             seconds = time.perf_counter() - started
             outputs, problems, extra = self._convert(results, call.outputs)
@@ -88,6 +92,13 @@ class Runner:
             return _Run({}, [crash], [], 0.0)
         problems += self._changed_inputs(tensors, before)
         return _Run(outputs, problems, extra, seconds)
+
+    def _call(self, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float]) -> object:
+        try:
+            return self._kernel(**tensors, **scalars)
+        finally:
+            # It has our end of the channel, and its answer would be taken for that of a later call.
+            end_if_stray(self._serving)
 
     def _tensor(self, value: npt.NDArray[np.float64]) -> torch.Tensor:
         # torch.tensor copies always: the kernel's own memory, contiguous, a leaf.

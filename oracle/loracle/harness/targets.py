@@ -15,6 +15,7 @@ from loracle.harness.words import nearest
 __all__ = ["Target", "parse_target"]
 
 _FORMS = "a TARGET is package.module:name, path/to/file.py:name, or an adapter's name"
+_MOST_NAMES = 5
 
 
 def parse_target(text: str, contract: Contract | None = None) -> Target:
@@ -39,8 +40,9 @@ def _parse_bare(text: str, contract: Contract | None) -> Target:
     if _is_file_name(text):
         path = _existing_file(text)
         names = _functions_in(path)
-        which = f"; it defines {', '.join(names)}" if names else ""
-        raise UsageError(f"which function of {text}? Write {text}:name{which}")
+        which = ", ".join(names[:_MOST_NAMES]) + (", ..." if names[_MOST_NAMES:] else "")
+        defines = f"; it defines {which}" if names else ""
+        raise UsageError(f"which function of {text}? Write {text}:NAME{defines}")
     adapter = find_adapter(text)
     adapter.require_installed()
     if contract is None:

@@ -22,8 +22,13 @@ _FATAL_LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in ', r
 def describe_exception(error: BaseException) -> str:
     """One line, `TypeError: message at file.py:12`; no place if none of the user's code ran."""
     frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    text = one_line(error)
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        # No frame of that file ran; the message names it without its folder.
+        frames.append((error.filename, error.lineno))
+        text = text.replace(f" ({os.path.basename(error.filename)}, line {error.lineno})", "")
     place = _innermost_of_user(reversed(frames))
-    return f"{one_line(error)} at {place}" if place else one_line(error)
+    return f"{text} at {place}" if place else text
 
 
 def place_of_death(stderr_tail: str) -> str | None:

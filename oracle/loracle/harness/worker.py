@@ -17,7 +17,8 @@ from typing import Any
 from loracle.declaration import declaration_of
 from loracle.errors import UsageError
 from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused
-from loracle.harness.words import one_line
+from loracle.harness.stray import end_if_stray
+from loracle.harness.tracebacks import describe_exception
 
 __all__ = ["describe_kernel", "parameters_of", "serve", "settle_device"]
 
@@ -40,6 +41,7 @@ def serve(
     forked child needs it: the parent's worker threads do not exist here, and the first parallel
     operation would wait for them forever.
     """
+    serving = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable(file=sys.stderr, all_threads=False)
@@ -52,7 +54,10 @@ def serve(
         settle_device(device)
         if threads is not None:
             _settle_compiler()
-        kernel = load()
+        try:
+            kernel = load()
+        finally:
+            end_if_stray(serving)
         from loracle.harness.running import Runner
 
         runner = Runner(kernel, dtype, device)
@@ -60,7 +65,7 @@ def serve(
     except UsageError as error:
         connection.send(Refused(str(error)))
     except BaseException as error:
-        connection.send(Refused(f"cannot load {name!r}: {one_line(error)}"))
+        connection.send(Refused(f"cannot load {name!r}: {describe_exception(error)}"))
     else:
         connection.send(loaded)
         _answer(connection, requests, runner.observe)
@@ -118,7 +123,10 @@ def _answer(
     connection: Connection, requests: queue.SimpleQueue[Call], observe: Callable[[Call], Observed]
 ) -> None:
     while True:
+        serving = os.getpid()
         answer = observe(requests.get())
+        # What a kernel returns may run code too, when it is read.
+        end_if_stray(serving)
         try:
             connection.send(answer)
         except OSError:
