@@ -12,6 +12,9 @@ from loracle.adapters import ADAPTERS
 from loracle.cli import validate
 from loracle.contracts import CONTRACTS, Contract
 from loracle.diagnosis.hypotheses import HYPOTHESES
+from loracle.generation import REGIMES
+from loracle.presentation.terminal import STRUCTURAL
+from loracle.report import Diagnosis, Finding, RegimeSummary, Report
 
 ROOT = Path(__file__).parents[1]
 VALIDATE = (ROOT / "docs/validate-a-kernel.md").read_text()
@@ -35,10 +38,50 @@ def test_every_adapter_is_documented() -> None:
     assert set(re.findall(r"^\| `([\w-]+)` \|", text, flags=re.MULTILINE)) == set(ADAPTERS)
 
 
-def test_every_diagnosis_is_documented() -> None:
-    text = (ROOT / "docs/how-verdicts-come-about.md").read_text().split("## Diagnosis")[1]
-    documented = set(re.findall(r"`([\w-]+)`", text))
-    assert {h.name for table in HYPOTHESES.values() for h in table} <= documented
+def rows(text: str) -> set[str]:
+    """The names in the first column of the tables of a page."""
+    cells = re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)}
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_every_diagnosis_is_documented_and_none_that_is_not() -> None:
+    text = (ROOT / "docs/how-verdicts-come-about.md").read_text()
+    numeric = {h.name for table in HYPOTHESES.values() for h in table} | {"constant-factor"}
+    assert rows(section(text, "Diagnosis")) == numeric | STRUCTURAL
+
+
+def test_what_is_structural() -> None:
+    assert {
+        "crash",
+        "timeout",
+        "missing-output",
+        "wrong-shape",
+        "wrong-dtype",
+        "mutates-input",
+        "nondeterministic",
+        "non-finite",
+    } == STRUCTURAL
+
+
+def test_every_field_of_the_report_is_documented() -> None:
+    crash = Finding("fail", None, "tiny", "tiny:0", 1, 1, (Diagnosis("crash", "it died"),))
+    tiny = {"tiny": RegimeSummary()}
+    report = Report("fail", "f", "aloragc", "float32", "cpu", "widest", 0, 1, tiny, [crash])
+    data = report.to_dict()
+    whole, regime, finding = section(VALIDATE, "The report").split("\nOf each ")
+    assert rows(whole) == set(data)
+    assert rows(regime) == set(data["regimes"]["tiny"])
+    assert rows(finding) == set(data["findings"][0])
+    assert all(f"`{name}`" in finding for name in data["findings"][0]["diagnosis"][0])
+
+
+def test_the_default_number_of_cases_is_documented() -> None:
+    assert {name: r.cases for name, r in REGIMES.items() if r.cases != 6} == {"long": 2}
+    assert "by default 6, and 2 of the regime `long`" in VALIDATE
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -47,13 +90,14 @@ def test_what_a_page_links_to_exists(page: str) -> None:
     assert all((ROOT / link).exists() for link in links), links
 
 
-def readme_kernel() -> str:
-    readme = (ROOT / "README.md").read_text()
-    return re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)[0]
+def first_kernel(page: str) -> str:
+    found = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 def test_the_kernel_of_the_readme_is_short_wrong_and_easily_mended(tmp_path: Path) -> None:
-    code = readme_kernel()
+    code = first_kernel("README.md")
     assert len(code.splitlines()) <= 10
     file = tmp_path / "my_kernels.py"
     file.write_text(code)
@@ -65,3 +109,21 @@ def test_the_kernel_of_the_readme_is_short_wrong_and_easily_mended(tmp_path: Pat
 
     file.write_text(code.replace("upstream.T @ (rows", "scaling * upstream.T @ (rows"))
     assert loracle.validate(f"{file}:lora_linear", dtype="bfloat16").verdict == "pass"
+
+
+def test_the_attention_kernel_of_the_guide_passes_and_its_correction_is_needed(
+    tmp_path: Path,
+) -> None:
+    code = first_kernel("docs/validate-a-kernel.md")
+    file = tmp_path / "my_kernels.py"
+    file.write_text(code)
+    assert loracle.validate(f"{file}:lora_attention").verdict == "pass"
+
+    correction = " - (grad_p * p).sum(-1, keepdim=True)"
+    assert correction in code
+    file.write_text(code.replace(correction, ""))
+    report = loracle.validate(f"{file}:lora_attention", regimes=["designed", "tiny"])
+    wrong = {finding.output: finding for finding in report.findings if finding.verdict == "fail"}
+    assert set(wrong) == {"grad_a_q", "grad_b_q", "grad_a_k", "grad_b_k"}
+    for finding in wrong.values():
+        assert finding.diagnosis[0].hypothesis == "missing-softmax-correction"

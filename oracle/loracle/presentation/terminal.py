@@ -178,7 +178,7 @@ def show_finding(
     if finding.error is not None:
         rows.add_row("error", _error(finding, finding.error, epsilon))
     for other in also:
-        rows.add_row("also suspect", _in_brief(other))
+        rows.add_row("also", _in_brief(other))
     console.print(Padding(rows, (0, 0, 0, 2)))
     if finding.replay:
         # A command that is to be copied must not be broken into lines.
@@ -186,7 +186,7 @@ def show_finding(
 
 
 def _in_brief(finding: Finding) -> str:
-    where = f"in {finding.count} of {finding.cases_total} cases"
+    where = f"{finding.verdict} in {finding.count} of {finding.cases_total} cases"
     structural = [d.hypothesis for d in finding.diagnosis if d.hypothesis in STRUCTURAL]
     return f"{where}: {', '.join(structural)}" if structural else where
 
