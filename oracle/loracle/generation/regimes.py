@@ -90,8 +90,9 @@ def _norm_regime(name: str, multiple: float, reveals: str) -> Regime:
 _ALL: tuple[Regime, ...] = (
     Regime(
         "designed",
-        "Every term has one sign, so that nothing cancels and the proven bound stays below the"
-        " gradient: a wrong sign is proven wrong even in 16 bits, a wrong factor in lora-linear.",
+        "Every term has one sign, so that nothing cancels and the proven bound stays below"
+        " twice the gradient: a wrong sign is proven wrong even in 16 bits, and in lora-linear a"
+        " wrong factor.",
         {
             "lora-linear": linear.designed,
             "aloragc": attention.aloragc_designed,
