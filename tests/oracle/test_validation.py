@@ -3,15 +3,10 @@ that they deserve, and the run goes on."""
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,47 +15,23 @@ import torch
 
 import loracle
 from loracle.adapters import autograd
-from loracle.cli import main
-from loracle.contracts import CONTRACTS
 from loracle.generation import REGIMES, regimes_of
-from loracle.report import Finding, Report
 
 from .core_cases import default_run
-
-Outputs = dict[str, Any]
-
-LINEAR = CONTRACTS["lora-linear"]
-
-
-def validate(kernel: Any, **arguments: Any) -> Report:
-    return loracle.validate(kernel, **{"contract": "lora-linear", **arguments})
-
-
-def forgets_scaling(**call: Any) -> Outputs:
-    outputs = autograd.lora_linear(**call)
-    return {**outputs, "grad_lora_b": outputs["grad_lora_b"] / call["scaling"]}
-
-
-def changed(**change: Callable[[Any], Any]) -> Callable[..., Outputs]:
-    """The right kernel with the named outputs put through a function."""
-
-    def kernel(**call: Any) -> Outputs:
-        outputs = autograd.lora_linear(**call)
-        return {n: change[n](v) if n in change else v for n, v in outputs.items()}
-
-    return kernel
-
-
-def hypotheses(finding: Finding) -> list[str]:
-    return [diagnosis.hypothesis for diagnosis in finding.diagnosis]
-
-
-def strict_json(report: Report) -> Any:
-    return json.loads(json.dumps(report.to_dict(), allow_nan=False))
-
-
-def without_time(report: Report) -> dict[str, Any]:
-    return {key: value for key, value in report.to_dict().items() if key != "seconds"}
+from .validated import (
+    LINEAR,
+    Outputs,
+    changed,
+    draws,
+    forgets_scaling,
+    hypotheses,
+    raises,
+    single,
+    strict_json,
+    validate,
+    without_time,
+    writes_into_x,
+)
 
 
 def test_a_right_kernel_passes() -> None:
@@ -96,17 +67,6 @@ def test_dtype_of_torch() -> None:
     by_name = validate(forgets_scaling, dtype="bfloat16", cases=1)
     by_type = validate(forgets_scaling, dtype=torch.bfloat16, cases=1)
     assert without_time(by_name) == without_time(by_type)
-
-
-def single(batch: int) -> bool:
-    """The designed cases alternate between a batch of two and of one: every other one is bad."""
-    return batch == 1
-
-
-def raises(**call: Any) -> Outputs:
-    if single(call["x"].shape[0]):
-        raise ZeroDivisionError("no batch\nhere")
-    return autograd.lora_linear(**call)
 
 
 def exits(**call: Any) -> Outputs:
@@ -197,21 +157,10 @@ def test_an_exception_in_every_case_costs_no_process_and_ends_nothing() -> None:
     assert (report.verdict, report.cases, report.notes) == ("fail", 7, [])
 
 
-def writes_into_x(**call: Any) -> Outputs:
-    outputs = autograd.lora_linear(**{**call, "x": call["x"].clone()})
-    call["x"].mul_(2)
-    return outputs
-
-
 def flips_weight(**call: Any) -> Outputs:
     outputs = autograd.lora_linear(**call)
     call["weight"].t_()
     return outputs
-
-
-def draws(**call: Any) -> Outputs:
-    outputs = autograd.lora_linear(**call)
-    return {**outputs, "grad_x": outputs["grad_x"] * (1 + torch.rand(()))}
 
 
 def first_row_nan(value: Any) -> Any:
@@ -432,188 +381,6 @@ def test_a_machine_that_accumulates_in_float32_is_held_to_it() -> None:
     assert asked.regimes == wide.regimes
     honest = validate(autograd.lora_linear, dtype="bfloat16", machine="f32-accumulate")
     assert honest.verdict == "pass"
-
-
-def namespace(kernel: Callable[..., Any]) -> dict[str, Any]:
-    """What a reader of the replay has imported: loracle and the kernel's module."""
-    found: Any = SimpleNamespace(**{kernel.__name__: kernel})
-    first, *rest = kernel.__module__.split(".")
-    for part in reversed(rest):
-        found = SimpleNamespace(**{part: found})
-    return {"loracle": loracle, first: found}
-
-
-def numbers(finding: Finding) -> dict[str, Any]:
-    """All but what a single case cannot know: counts, and the diagnosis over many."""
-    plain = finding.to_dict()
-    return {k: v for k, v in plain.items() if k not in ("count", "cases_total", "diagnosis")}
-
-
-@pytest.mark.parametrize("kernel", [forgets_scaling, raises, writes_into_x, draws])
-def test_replay_of_a_callable(kernel: Callable[..., Any]) -> None:
-    """The text of the finding, executed, gives the finding again."""
-    report = validate(kernel, dtype="float64", seed=5, cases=2)
-    finding = report.findings[0]
-    assert finding.replay is not None
-    again = eval(finding.replay, namespace(kernel))
-    assert again.cases == 1
-    same = [f for f in again.findings if f.output == finding.output]
-    assert numbers(finding) in [numbers(f) for f in same]
-    assert set(hypotheses(same[0])) & set(hypotheses(finding))
-
-
-def test_replay_of_a_callable_of_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raises, "__module__", "__main__")
-    report = validate(raises, regimes=["designed"], cases=2)
-    replay = report.findings[0].replay
-    assert replay is not None
-    assert replay.startswith("loracle.validate(raises, contract=")
-    assert eval(replay, {"loracle": loracle, "raises": raises}).verdict == "fail"
-
-
-def slightly_too_large(**call: Any) -> Outputs:
-    outputs = autograd.lora_linear(**call)
-    return {**outputs, "grad_lora_b": outputs["grad_lora_b"] * (1 + 4e-7)}
-
-
-def test_replay_of_a_bias() -> None:
-    """No single case shows it: the whole run is replayed, with the regimes that were chosen, also
-    if they came from an iterator."""
-    report = validate(slightly_too_large, regimes=iter(["typical", "ragged"]), cases=7)
-    (finding,) = report.findings
-    assert report.verdict == finding.verdict == "suspect"
-    assert finding.reason.startswith("biased across cases")
-    assert finding.replay is not None
-    again = eval(finding.replay, namespace(slightly_too_large))
-    assert again.cases == 14
-    assert [f.to_dict() for f in again.findings] == [finding.to_dict()]
-
-
-TARGET = """
-import torch
-
-
-def kernel(*, x, weight, lora_a, lora_b, scaling, grad_output):
-    n = x.shape[0] * x.shape[1]
-    rows, g = x.reshape(n, -1), grad_output.reshape(n, -1)
-    output = rows @ weight.T + scaling * (rows @ lora_a.T) @ lora_b.T
-    return {
-        "output": output.reshape(grad_output.shape),
-        "grad_x": (g @ weight + scaling * (g @ lora_b) @ lora_a).reshape(x.shape),
-        "grad_lora_a": scaling * (g @ lora_b).T @ rows,
-        "grad_lora_b": g.T @ (rows @ lora_a.T),
-    }
-"""
-
-
-def test_replay_of_a_target(tmp_path: Path) -> None:
-    """The command of the finding, run, gives the finding again, in a path with a space."""
-    path = tmp_path / "my kernels.py"
-    path.write_text(TARGET)
-    report = loracle.validate(
-        f"{path}:kernel", dtype="bfloat16", seed=3, cases=2, machine="f32-accumulate"
-    )
-    (finding,) = report.findings
-    assert (finding.output, report.verdict) == ("grad_lora_b", "fail")
-    assert hypotheses(finding)[0] == "missing-scaling"
-    assert finding.replay is not None
-    program, *words = shlex.split(finding.replay)
-    assert program == "loracle"
-    written = tmp_path / "again.json"
-    with pytest.raises(SystemExit) as ended:
-        main([*words, "--json", str(written)])
-    assert ended.value.code == 1
-    plain = json.loads(written.read_text())
-    assert plain["machine"] == "f32-accumulate"
-    (again,) = plain["findings"]
-    assert {key: again[key] for key in numbers(finding)} == numbers(finding)
-
-
-def test_progress() -> None:
-    """Called after every case, in order, with the worst verdict so far and the new finding."""
-    seen: list[tuple[int, int, str, str, Finding | None]] = []
-
-    def on_progress(done: int, total: int, regime: str, worst: str, latest: Finding | None) -> None:
-        seen.append((done, total, regime, worst, latest))
-
-    report = validate(raises, regimes=["designed", "tiny"], cases=2, on_progress=on_progress)
-    assert [done for done, *_ in seen] == [1, 2, 3, 4]
-    assert {total for _, total, *_ in seen} == {4}
-    assert [regime for _, _, regime, *_ in seen] == ["designed", "designed", "tiny", "tiny"]
-    assert [worst for *_, worst, _ in seen] == ["pass", "fail", "fail", "fail"]
-    first = seen[1][4]
-    assert seen[0][4] is None
-    assert first is not None
-    assert hypotheses(first) == hypotheses(report.findings[0]) == ["crash"]
-
-
-def test_an_interrupt_ends_the_run_with_what_is_known() -> None:
-    def on_progress(done: int, *rest: Any) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    report = validate(autograd.lora_linear, on_progress=on_progress)
-    assert (report.verdict, report.reason, report.cases) == ("suspect", "interrupted", 2)
-    assert any("interrupted after 2 of 32 cases" in note for note in report.notes)
-    wrong = validate(forgets_scaling, on_progress=on_progress)
-    assert (wrong.verdict, wrong.reason) == ("fail", "interrupted")
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-def test_cold_and_warm_are_the_same(
-    contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a cache, filling it, and from it; another seed differs."""
-    kernel = getattr(autograd, contract.replace("-", "_"))
-    reports = []
-    for folder in ("", str(tmp_path), str(tmp_path)):
-        monkeypatch.setenv("LORACLE_CACHE_DIR", folder)
-        reports.append(loracle.validate(kernel, dtype="bfloat16", cases=2))
-    cold, filling, warm = map(without_time, reports)
-    assert cold == filling == warm
-    assert without_time(loracle.validate(kernel, dtype="bfloat16", cases=2, seed=1)) != cold
-
-
-SCRIPT = """
-import os, sys, time
-started = time.monotonic()
-import loracle
-first = []
-def progress(*arguments):
-    first.append(time.monotonic() - started)
-report = loracle.validate("autograd", contract=sys.argv[1], on_progress=progress)
-assert report.verdict == "pass", report
-assert "torch" not in sys.modules and "hypothesis" not in sys.modules
-used = os.times()
-print(first[0], used.user + used.system + used.children_user + used.children_system)
-"""
-
-
-def run_script(script: str, *arguments: str) -> list[float]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "LORACLE_CACHE_DIR": "",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [float(word) for word in done.stdout.split()]
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-def test_a_default_run_is_fast(contract: str) -> None:
-    """Cold: at most 10 s of processor time with the child's import of torch, the first case judged
-    within 2 s beside that import. The parent imports neither torch nor hypothesis.
-
-    Processor time, and three times the import's wall time, because other tests may be running.
-    """
-    first, used = run_script(SCRIPT, contract)
-    clock = "import time; t = time.monotonic(); import torch; print(time.monotonic() - t)"
-    (importing,) = run_script(clock)
-    assert used < 10
-    assert first < 2 + 3 * importing
 
 
 def test_numbers_of_a_report_are_plain() -> None:
