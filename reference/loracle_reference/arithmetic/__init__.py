@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from loracle_reference.arithmetic.exact import Exact
     from loracle_reference.arithmetic.interval import Interval
     from loracle_reference.arithmetic.multiprecision import Multiprecision
+    from loracle_reference.arithmetic.polynomial import Polynomial
+    from loracle_reference.arithmetic.rational import Rational
     from loracle_reference.arithmetic.rounding import Rounding
     from loracle_reference.arithmetic.simulated import Simulated
     from loracle_reference.arithmetic.stochastic import Stochastic
@@ -28,6 +30,8 @@ __all__ = [
     "Interval",
     "Matrix",
     "Multiprecision",
+    "Polynomial",
+    "Rational",
     "Rounding",
     "Simulated",
     "Stochastic",
