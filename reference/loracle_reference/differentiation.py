@@ -6,7 +6,7 @@ directional derivative; the loss, evaluated on dual matrices, differentiates its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
@@ -83,6 +83,18 @@ class Dual(Matrix, Generic[M]):
         left = self.tangent.face_splitting(other.value)
         right = self.value.face_splitting(other.tangent)
         return Dual(self.value.face_splitting(other.value), left + right)
+
+    def reshape(self, rows: int, columns: int) -> Dual[M]:
+        """The same entries in row-major order; linear, as are the next two."""
+        return Dual(self.value.reshape(rows, columns), self.tangent.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> Dual[M]:
+        """Row i of the result is row indices[i]."""
+        return Dual(self.value.take_rows(indices), self.tangent.take_rows(indices))
+
+    def beside(self, other: Dual[M]) -> Dual[M]:
+        """The columns of self, then those of other."""
+        return Dual(self.value.beside(other.value), self.tangent.beside(other.tangent))
 
 
 def directional_derivative(

@@ -3,7 +3,7 @@ pairwise order, the exponential as a power of two, and torch's own operations an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,15 @@ class PairwiseMatrix(Matrix):
     def face_splitting(self, other: PairwiseMatrix) -> PairwiseMatrix:
         product = self.values[:, :, None] * other.values[:, None, :]
         return PairwiseMatrix(product.reshape(self.shape[0], -1))
+
+    def reshape(self, rows: int, columns: int) -> PairwiseMatrix:
+        return PairwiseMatrix(self.values.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> PairwiseMatrix:
+        return PairwiseMatrix(self.values[list(indices)])
+
+    def beside(self, other: PairwiseMatrix) -> PairwiseMatrix:
+        return PairwiseMatrix(np.hstack([self.values, other.values]))
 
     def softmax_rows(self) -> PairwiseMatrix:
         shifted = PairwiseMatrix(self.values - self.values.max(axis=1, keepdims=True)).exp()

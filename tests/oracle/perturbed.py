@@ -8,7 +8,7 @@ hurts most, and a second evaluation takes every delta at its limit with that sig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +88,15 @@ class PerturbedMatrix(Matrix):
     def face_splitting(self, other: PerturbedMatrix) -> PerturbedMatrix:
         product = self.entries[:, :, None] * other.entries[:, None, :]
         return self._new(self._rounded(product.reshape(self.shape[0], -1)))
+
+    def reshape(self, rows: int, columns: int) -> PerturbedMatrix:
+        return self._new(self.entries.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> PerturbedMatrix:
+        return self._new(self.entries[list(indices)])
+
+    def beside(self, other: PerturbedMatrix) -> PerturbedMatrix:
+        return self._new(torch.cat([self.entries, other.entries], dim=1))
 
     def softmax_rows(self) -> PerturbedMatrix:
         """Online, one key at a time, weights and sum rescaled at every key."""

@@ -23,6 +23,7 @@ from loracle_reference.arithmetic import (
     Simulated,
     Stochastic,
 )
+from loracle_reference.arithmetic.shapes import ShapeError
 from loracle_reference.arithmetic.simulated import STRATEGIES
 from loracle_reference.floating_point import machine_model
 
@@ -66,6 +67,10 @@ EXPECTED: dict[str, tuple[Callable[[Any, Any, Any], Any], np.ndarray]] = {
         lambda x, y, c: x.softmax_rows(),
         np.exp(LEFT) / np.exp(LEFT).sum(1, keepdims=True),
     ),
+    "reshape": (lambda x, y, c: x.reshape(3, 2), LEFT.reshape(3, 2)),
+    "take_rows": (lambda x, y, c: x.take_rows([1, 0, 1]), LEFT[[1, 0, 1]]),
+    "take_columns": (lambda x, y, c: x.take_columns([2, 0]), LEFT[:, [2, 0]]),
+    "beside": (lambda x, y, c: x.beside(c), np.hstack([LEFT, COLUMN])),
 }
 
 
@@ -113,11 +118,15 @@ def test_shapes_of_results(name: str, operation: str) -> None:
         lambda x, column: x.divide_rows(x),
         lambda x, column: x.divide_rows(column.T),
         lambda x, column: x.face_splitting(x.T),
+        lambda x, column: x.beside(x.T),
+        lambda x, column: x.reshape(2, 2),
+        lambda x, column: x.reshape(-2, -3),
+        lambda x, column: x.reshape(0, 6),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(name: str, operation: Callable[..., Any]) -> None:
     arithmetic = EVERY[name]
-    with pytest.raises(ValueError, match=r"\(\d, \d\)"):
+    with pytest.raises(ShapeError, match=r"\(\d, \d\)"):
         operation(arithmetic.matrix(LEFT), arithmetic.matrix(COLUMN))
 
 
@@ -154,9 +163,23 @@ def test_arithmetics_do_not_mix(name: str) -> None:
         lambda: left @ right.T,
         lambda: left.scale_rows(right.row_sum()),
         lambda: left.face_splitting(right),
+        lambda: left.beside(right),
     ):
         with pytest.raises(TypeError, match="cannot mix"):
             operation()
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("indices", [[2], [0, -1], [-3]])
+def test_rows_out_of_range_are_refused(name: str, indices: list[int]) -> None:
+    """Also the negative indices that a Python list would take."""
+    matrix = EVERY[name].matrix(LEFT)
+    with pytest.raises(
+        IndexError, match=r"row -?\d is out of range: the rows of \(2, 3\) are 0 to 1"
+    ):
+        matrix.take_rows(indices)
+    with pytest.raises(ShapeError, match="no indices"):
+        matrix.take_rows([])
 
 
 @pytest.mark.parametrize("name", ARITHMETICS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from operator import add, mul, sub
 from typing import Any
@@ -16,6 +16,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -133,6 +135,28 @@ class BallMatrix(Matrix):
                 for right in other.row(index)
             ]
         return self._like((self.shape[0], self.shape[1] * other.shape[1]), products)
+
+    def reshape(self, rows: int, columns: int) -> BallMatrix:
+        """The same balls in row-major order."""
+        require_reshape(self, rows, columns)
+        return self._like((rows, columns), self.entries)
+
+    def take_rows(self, indices: Sequence[int]) -> BallMatrix:
+        """Row i of the result is row indices[i]."""
+        rows = require_rows(self, indices)
+        entries = [entry for index in rows for entry in self.row(index)]
+        return self._like((len(rows), self.shape[1]), entries)
+
+    def beside(self, other: BallMatrix) -> BallMatrix:
+        """The columns of self, then those of other."""
+        self._require_precision(other)
+        require_same_rows(self, other)
+        entries = [
+            entry
+            for index in range(self.shape[0])
+            for entry in (*self.row(index), *other.row(index))
+        ]
+        return self._like((self.shape[0], self.shape[1] + other.shape[1]), entries)
 
     def softmax_rows(self) -> BallMatrix:
         """Softmax of each row, shifted by (about) the largest midpoint of the row.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -85,6 +89,20 @@ class DoubleMatrix(Matrix):
         require_same_rows(self, other)
         products = self.values[:, :, None] * other.values[:, None, :]
         return DoubleMatrix(products.reshape(self.shape[0], -1))
+
+    def reshape(self, rows: int, columns: int) -> DoubleMatrix:
+        """The same entries in row-major order."""
+        require_reshape(self, rows, columns)
+        return DoubleMatrix(self.values.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> DoubleMatrix:
+        """Row i of the result is row indices[i]."""
+        return DoubleMatrix(self.values[require_rows(self, indices)])
+
+    def beside(self, other: DoubleMatrix) -> DoubleMatrix:
+        """The columns of self, then those of other."""
+        require_same_rows(self, other)
+        return DoubleMatrix(np.hstack([self.values, other.values]))
 
     def softmax_rows(self) -> DoubleMatrix:
         """Softmax of each row, shifted by the row's largest entry so that nothing overflows."""

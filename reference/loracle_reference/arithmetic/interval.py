@@ -18,6 +18,7 @@ infinite radius. There are no NaNs and no infinite midpoints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -46,6 +47,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -181,6 +184,26 @@ class IntervalMatrix(Matrix):
         with np.errstate(all="ignore"):
             hadamard(left, right, mid, rad)
         return IntervalMatrix(mid.reshape(rows, columns), rad.reshape(rows, columns))
+
+    def reshape(self, rows: int, columns: int) -> IntervalMatrix:
+        """The same entries in row-major order."""
+        require_reshape(self, rows, columns)
+        rad = None if self.rad is None else self.rad.reshape(rows, columns)
+        return self._view(self.mid.reshape(rows, columns), rad)
+
+    def take_rows(self, indices: Sequence[int]) -> IntervalMatrix:
+        """Row i of the result is row indices[i]."""
+        rows = require_rows(self, indices)
+        return self._view(self.mid[rows], None if self.rad is None else self.rad[rows])
+
+    def beside(self, other: IntervalMatrix) -> IntervalMatrix:
+        """The columns of self, then those of other."""
+        require_same_rows(self, other)
+        mid = np.hstack([self.mid, other.mid])
+        if self.rad is None and other.rad is None:
+            return self._view(mid, None)
+        radii = [np.zeros(one.shape) if one.rad is None else one.rad for one in (self, other)]
+        return self._view(mid, np.hstack(radii))
 
     def softmax_rows(self) -> IntervalMatrix:
         """Softmax of each row, shifted by the largest midpoint of the row.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,8 @@ from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -121,3 +124,18 @@ class ObjectMatrix(Matrix):
         self._require_compatible(other)
         products = self.values[:, :, None] * other.values[:, None, :]
         return self._like(products.reshape(self.shape[0], -1))
+
+    def reshape(self, rows: int, columns: int) -> Self:
+        """The same entries in row-major order."""
+        require_reshape(self, rows, columns)
+        return self._like(self.values.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> Self:
+        """Row i of the result is row indices[i]."""
+        return self._like(self.values[require_rows(self, indices)])
+
+    def beside(self, other: Self) -> Self:
+        """The columns of self, then those of other."""
+        require_same_rows(self, other)
+        self._require_compatible(other)
+        return self._like(np.hstack([self.values, other.values]))

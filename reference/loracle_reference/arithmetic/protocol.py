@@ -85,6 +85,32 @@ class Matrix(ABC):
         Shapes: (n, p) and (n, q) give (n, p * q).
         """
 
+    @abstractmethod
+    def reshape(self, rows: int, columns: int) -> Self:
+        """The same entries in row-major order, nothing rounded.
+
+        Raises ShapeError, a ValueError, if rows * columns is not the number of entries.
+        """
+
+    @abstractmethod
+    def take_rows(self, indices: Sequence[int]) -> Self:
+        """Row i of the result is row indices[i], counted from 0; repeats are allowed.
+
+        Shapes: (n, p) and k indices give (k, p). Nothing is rounded. Raises ShapeError, a
+        ValueError, if there is no index, IndexError if one is negative or at least n.
+        """
+
+    @abstractmethod
+    def beside(self, other: Self) -> Self:
+        """[self, other]: the columns of self, then those of other, nothing rounded.
+
+        Shapes: (n, p) and (n, q) give (n, p + q).
+        """
+
+    def take_columns(self, indices: Sequence[int]) -> Self:
+        """Column i of the result is column indices[i]; as `take_rows` of the transpose."""
+        return self.T.take_rows(indices).T
+
     def row_dot(self, other: Self) -> Self:
         """The column of <self[j], other[j]>."""
         return (self * other).row_sum()

@@ -22,6 +22,7 @@ does not suffer from rounding.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -250,6 +253,36 @@ class RoundingMatrix(Matrix):
         truth = self.truth.face_splitting(other.truth)
         return self._formed(truth, natural, spread, other, roundings=1)
 
+    def reshape(self, rows: int, columns: int) -> RoundingMatrix:
+        """The same entries in row-major order, with their bounds; see `_moved`."""
+        require_reshape(self, rows, columns)
+        return self._moved(
+            self.truth.reshape(rows, columns),
+            self.natural_scale.reshape(rows, columns),
+            self.error.reshape(rows, columns),
+            peak=self.chain.peak,
+        )
+
+    def take_rows(self, indices: Sequence[int]) -> RoundingMatrix:
+        """Row i of the result is row indices[i], with its bounds; see `_moved`."""
+        rows = require_rows(self, indices)
+        return self._moved(
+            self.truth.take_rows(rows),
+            self.natural_scale[rows],
+            self.error[rows],
+            peak=self.chain.peak,
+        )
+
+    def beside(self, other: RoundingMatrix) -> RoundingMatrix:
+        """The columns of self, then those of other, with their bounds; see `_moved`."""
+        require_same_rows(self, other)
+        return self._moved(
+            self.truth.beside(other.truth),
+            np.hstack([self.natural_scale, other.natural_scale]),
+            np.hstack([self.error, other.error]),
+            peak=max(self.chain.peak, other.chain.peak),
+        )
+
     def softmax_rows(self) -> RoundingMatrix:
         """Softmax however it is computed: in one or two passes, streaming with rescaling at every
         key, or from a stored log-sum-exp, in base e or 2 (docs/proven-bounds.md, "Softmax").
@@ -291,6 +324,19 @@ class RoundingMatrix(Matrix):
         error = _up(spread + growth * (natural + spread) + lost, 4)
         chain = Chain.leaf(natural + error, peak=max(self.chain.peak, other.chain.peak))
         return RoundingMatrix(truth, natural, error, self.machine, chain)
+
+    def _moved(
+        self, truth: IntervalMatrix, natural: Array, error: Array, *, peak: float
+    ) -> RoundingMatrix:
+        """Entries that are copied, each with the bounds it had: a copy rounds nothing.
+
+        Every kernel forms a matrix before it moves its entries, so that the result is a leaf, and
+        all of `error`, what flushes take along the chain included, is relative error from here on:
+        no product, sum or division may be reassociated across the copy, because the entries of a
+        sub-product stand in other places, or nowhere, afterwards. The peak on the way is kept.
+        """
+        leaf = Chain.leaf(natural + error, peak=peak)
+        return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
         """kappa, a bound of |log(f^ / f)| for given computed scores of magnitude <= largest.

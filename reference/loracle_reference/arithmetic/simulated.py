@@ -9,7 +9,7 @@ must let pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -158,6 +160,20 @@ class SimulatedMatrix(Matrix):
         require_same_rows(self, other)
         product = self.stored[:, :, None] * other.stored[:, None, :]
         return self._new(product.reshape(self.shape[0], -1))
+
+    def reshape(self, rows: int, columns: int) -> SimulatedMatrix:
+        """The stored entries in row-major order."""
+        require_reshape(self, rows, columns)
+        return self._new(self.stored.reshape(rows, columns))
+
+    def take_rows(self, indices: Sequence[int]) -> SimulatedMatrix:
+        """Row i of the result is the stored row indices[i]."""
+        return self._new(self.stored[require_rows(self, indices)])
+
+    def beside(self, other: SimulatedMatrix) -> SimulatedMatrix:
+        """The stored columns of self, then those of other."""
+        require_same_rows(self, other)
+        return self._new(np.hstack([self.stored, other.stored]))
 
     def softmax_rows(self) -> SimulatedMatrix:
         """In two passes, online with rescaling at every key, or from a stored log-sum-exp."""

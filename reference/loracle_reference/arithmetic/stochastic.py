@@ -10,6 +10,7 @@ typical errors only, never for a proof.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, S
 from loracle_reference.arithmetic.shapes import (
     require_column,
     require_inner,
+    require_reshape,
+    require_rows,
     require_same_rows,
     require_same_shape,
 )
@@ -90,6 +93,22 @@ class StochasticMatrix(Matrix):
         require_same_rows(self, other)
         product = self.samples[:, :, :, None] * other.samples[:, :, None, :]
         return self._rounded(product.reshape(*self.samples.shape[:2], -1))
+
+    def reshape(self, rows: int, columns: int) -> StochasticMatrix:
+        """The same entries in row-major order, sample by sample."""
+        require_reshape(self, rows, columns)
+        samples = self.samples.reshape(self.samples.shape[0], rows, columns)
+        return StochasticMatrix(samples, self.arithmetic)
+
+    def take_rows(self, indices: Sequence[int]) -> StochasticMatrix:
+        """Row i of the result is row indices[i], in every sample."""
+        return StochasticMatrix(self.samples[:, require_rows(self, indices)], self.arithmetic)
+
+    def beside(self, other: StochasticMatrix) -> StochasticMatrix:
+        """The columns of self, then those of other, sample by sample."""
+        require_same_rows(self, other)
+        samples = np.concatenate([self.samples, other.samples], axis=2)
+        return StochasticMatrix(samples, self.arithmetic)
 
     def softmax_rows(self) -> StochasticMatrix:
         """By quotient, with the row maximum subtracted, or from a stored log-sum-exp, whose
