@@ -12,6 +12,7 @@ from loracle_reference.arithmetic.protocol import Arithmetic, Matrix
 
 if TYPE_CHECKING:
     from loracle_reference.arithmetic.ball import Ball
+    from loracle_reference.arithmetic.counting import Counting
     from loracle_reference.arithmetic.double import Double
     from loracle_reference.arithmetic.exact import Exact
     from loracle_reference.arithmetic.interval import Interval
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arithmetic",
     "Ball",
+    "Counting",
     "Double",
     "Exact",
     "Interval",
