@@ -1,0 +1,153 @@
+"""The other orders of evaluation give the gradient, or, by features, that of a polynomial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from loracle_reference.arithmetic import Ball, Exact
+from loracle_reference.attention import adapted_weight, residual
+from loracle_reference.evaluation_orders import (
+    gradient_by_factors,
+    gradient_by_queries,
+    part_one_formed,
+    part_one_split,
+    sum_over,
+)
+from loracle_reference.gradient import score_gradient
+
+from .monomials import monomial_features, taylor_coefficients
+from .problems import ALORAGC, make_problem
+
+_BALL = Ball(160)
+_SIZES = st.fixed_dictionaries({"L": st.integers(1, 4), "M": st.integers(1, 4)})
+
+
+def _formed(f_j: Any, q_j: Any) -> Any:
+    keys = f_j.shape[1]
+    identity = _BALL.matrix([[int(i == j) for j in range(keys)] for i in range(keys)])
+    return part_one_formed(f_j, q_j, identity)
+
+
+def _by_queries(tensors: dict[str, Any], part_one: Callable[..., Any]) -> dict[str, Any]:
+    operands = {name: _BALL.matrix(entries) for name, entries in tensors.items()}
+    return gradient_by_queries(**operands, part_one=part_one, sum_over=sum_over)
+
+
+@pytest.mark.parametrize("part_one", [_formed, part_one_split])
+@settings(max_examples=10)
+@given(sizes=_SIZES, width=st.integers(1, 3), data=st.data())
+def test_query_by_query_is_the_gradient(
+    part_one: Any, sizes: dict[str, int], width: int, data: st.DataObject
+) -> None:
+    sizes = {**sizes, "d": width, "r": data.draw(st.integers(1, width))}
+    problem = make_problem(ALORAGC, sizes, 1.0, data.draw(st.integers(0, 2**32 - 1)))
+    found, expected = _by_queries(problem.tensors, part_one), problem.gradient(_BALL)
+    for name in problem.specification.outputs:
+        first, second = _BALL.enclosure(found[name]), _BALL.enclosure(expected[name])
+        assert first.overlaps(second)
+        assert max(first.radius.max(), second.radius.max()) < 1e-25
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda f_j, q_j: f_j.T * q_j,
+        lambda f_j, q_j: f_j.T * q_j + f_j.T @ (f_j @ q_j),
+        lambda f_j, q_j: f_j.T * q_j - f_j.T @ f_j @ f_j.T,
+    ],
+    ids=["no part (III)", "its sign", "f for q"],
+)
+def test_wrong_parts_disagree(wrong: Callable[..., Any]) -> None:
+    problem = make_problem(ALORAGC, {"L": 3, "M": 4, "d": 2, "r": 1}, 1.0, 3)
+    found, expected = _by_queries(problem.tensors, wrong), problem.gradient(_BALL)
+    for name in problem.specification.outputs:
+        assert not _BALL.enclosure(found[name]).overlaps(_BALL.enclosure(expected[name]))
+
+
+def _rational_tensors(sizes: dict[str, int], seed: int) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    return {
+        name: [
+            [Fraction(int(generator.integers(-4, 5)), 6) for _ in range(sizes[columns])]
+            for _ in range(sizes[rows])
+        ]
+        for name, (rows, columns) in ALORAGC.tensors.items()
+    }
+
+
+def _by_factors(arithmetic: Any, tensors: dict[str, Any], degree: int, coefficients: Any) -> Any:
+    return gradient_by_factors(
+        **{name: arithmetic.matrix(entries) for name, entries in tensors.items()},
+        features=lambda x: monomial_features(arithmetic, x, degree),
+        coefficients=arithmetic.matrix(coefficients),
+    )
+
+
+def _with_taylor_for_exp(tensors: dict[str, Any], degree: int) -> dict[str, Any]:
+    """The closed form with the Taylor polynomial in the place of exp, L x M matrices and all."""
+    exact = Exact()
+    t = {name: exact.matrix(entries) for name, entries in tensors.items()}
+    scores = t["c1"] @ adapted_weight(t["w"], t["b"], t["a"], 1) @ t["c2"].T
+    power = exact.matrix([[1] * scores.shape[1]] * scores.shape[0])
+    u = power
+    for n in range(1, degree + 1):
+        power = (power * scores).scale(Fraction(1, n))
+        u = u + power
+    f = u.divide_rows(u.row_sum())
+    grad_w = t["c1"].T @ score_gradient(f, residual(f, t["c3"], t["y"]), t["c3"]) @ t["c2"]
+    return {"grad_a": t["b"].T @ grad_w, "grad_b": grad_w @ t["a"].T}
+
+
+@settings(max_examples=10)
+@given(
+    sizes=_SIZES,
+    width=st.integers(1, 3),
+    rank=st.integers(1, 2),
+    degree=st.integers(0, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_features_give_the_gradient_of_the_polynomial_exactly(
+    sizes: dict[str, int], width: int, rank: int, degree: int, seed: int
+) -> None:
+    """Lemmas 3.3 to 3.7 are identities once exp is a polynomial: equality of fractions."""
+    tensors = _rational_tensors({**sizes, "d": width, "r": rank}, seed)
+    exact = Exact()
+    try:
+        expected = _with_taylor_for_exp(tensors, degree)
+    except ZeroDivisionError:
+        reject()  # A polynomial, unlike exp, can have rows that sum to zero.
+    found = _by_factors(exact, tensors, degree, taylor_coefficients(width, degree))
+    for name, matrix in expected.items():
+        assert (exact.array(found[name]) == exact.array(matrix)).all()
+
+
+def test_wrong_coefficients_give_another_gradient() -> None:
+    tensors = _rational_tensors({"L": 3, "M": 4, "d": 2, "r": 1}, 5)
+    exact = Exact()
+    expected = _with_taylor_for_exp(tensors, 2)
+    ones = [[1]] * len(taylor_coefficients(2, 2))
+    found = _by_factors(exact, tensors, 2, ones)
+    assert (exact.array(found["grad_a"]) != exact.array(expected["grad_a"])).any()
+
+
+def test_higher_degrees_come_near_the_gradient() -> None:
+    problem = make_problem(ALORAGC, {"L": 4, "M": 5, "d": 2, "r": 1}, 0.5, 11)
+    expected = _BALL.enclosure(problem.gradient(_BALL)["grad_a"]).mid
+    errors = []
+    for degree in (2, 6, 10):
+        found = _by_factors(_BALL, problem.tensors, degree, taylor_coefficients(2, degree))
+        errors.append(np.abs(_BALL.enclosure(found["grad_a"]).mid - expected).max())
+    assert errors[0] > 100 * errors[1]
+    assert errors[1] > 100 * errors[2]
+
+
+def test_empty_sums_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one term"):
+        sum_over(0, lambda j: _BALL.matrix([[j]]))
