@@ -131,6 +131,10 @@ _OPERATIONS = {
     "exp": lambda left: left.exp(),
     "softmax": lambda left: left.softmax_rows(),
     "transpose": lambda left: left.T,
+    "reshape": lambda left: left.exp().reshape(3, 2),
+    "take_rows": lambda left: left.exp().take_rows([1, 0, 1]),
+    "take_columns": lambda left: left.exp().take_columns([2, 2, 0]),
+    "beside": lambda left: left.exp().beside(left),
 }
 
 
