@@ -198,6 +198,23 @@ def regimes() -> None:
 
 
 @_commands.command()
+@click.argument("label", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown on stdout.")
+def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
+    """Show what became of each statement of the paper, or of one in full.
+
+    LABEL is a label of the paper, such as "Lemma 3.2", "Equation (3.5)" or "Proof of Lemma 3.6".
+    What is shown is the last full run, which ships with the package.
+    """
+    from loracle.presentation.ledger import print_ledger
+
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other: give one of them")
+    print_ledger(label, form="json" if as_json else "markdown" if as_markdown else "table")
+
+
+@_commands.command()
 def demo() -> int:
     """Judge peft, loralib and torch, then two kernels that are wrong."""
     from loracle.demo.script import run_demo

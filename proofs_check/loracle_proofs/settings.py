@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from loracle_proofs.setting import Setting
-from loracle_reference import attention
+from loracle_reference import attention, gradient
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 
 __all__ = ["FULL_ADAPTATION", "PROBLEM_2", "aloragc_loss", "full_loss", "weight_loss"]
@@ -31,19 +31,14 @@ def _residual(f: Matrix, C3: Matrix, Y: Matrix) -> Matrix:
 
 
 def _q(c: Matrix, C3: Matrix) -> Matrix:
-    return c @ C3.T
+    return gradient.residual_value_products(c, C3)
 
 
-def _p1(f: Matrix, q: Matrix) -> Matrix:
-    return f * q
+def _p(f: Matrix, q: Matrix) -> Matrix:
+    return gradient.p1(f, q) - gradient.p2(f, q)
 
 
-def _p2(f: Matrix, q: Matrix) -> Matrix:
-    return f.scale_rows((f * q).row_sum())
-
-
-def _p(p1: Matrix, p2: Matrix) -> Matrix:
-    return p1 - p2
+_PROBABILITY_GRADIENTS = {"p1": gradient.p1, "p2": gradient.p2, "p": _p}
 
 
 def aloragc_loss(
@@ -59,13 +54,13 @@ def weight_loss(C1: Matrix, C2: Matrix, C3: Matrix, W: Matrix, Y: Matrix) -> Mat
     return attention.half_squared_norm(attention.residual(f, C3, Y))
 
 
-def _dL_dA(gradient: Any) -> Matrix:
-    result: Matrix = gradient("A")
+def _dL_dA(derivative: Any) -> Matrix:
+    result: Matrix = derivative(aloragc_loss, "A")
     return result
 
 
-def _dL_dB(gradient: Any) -> Matrix:
-    result: Matrix = gradient("B")
+def _dL_dB(derivative: Any) -> Matrix:
+    result: Matrix = derivative(aloragc_loss, "B")
     return result
 
 
@@ -90,9 +85,7 @@ PROBLEM_2 = Setting(
         "f": _probabilities,
         "c": _residual,
         "q": _q,
-        "p1": _p1,
-        "p2": _p2,
-        "p": _p,
+        **_PROBABILITY_GRADIENTS,
         "dL_dA": _dL_dA,
         "dL_dB": _dL_dB,
         "dL_dW": _dL_dW,
@@ -124,7 +117,7 @@ def _full_residual(f: Matrix, XV: Matrix, WV: Matrix, Y: Matrix) -> Matrix:
 
 
 def _full_q(c: Matrix, XV: Matrix, WV: Matrix) -> Matrix:
-    return c @ (XV @ WV).T
+    return gradient.residual_value_products(c, XV @ WV)
 
 
 def full_loss(
@@ -189,9 +182,7 @@ FULL_ADAPTATION = Setting(
         "f": _full_probabilities,
         "c": _full_residual,
         "q": _full_q,
-        "p1": _p1,
-        "p2": _p2,
-        "p": _p,
+        **_PROBABILITY_GRADIENTS,
     },
     square={"M": "L"},
     limits={"r": 2},

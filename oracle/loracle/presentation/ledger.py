@@ -1,0 +1,140 @@
+"""The ledger on the terminal: a table of all statements, or one of them in full."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import click
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loracle.errors import UsageError
+from loracle.presentation.terminal import make_console
+from loracle_proofs.coverage import SECTIONS
+from loracle_proofs.markdown import index_page, record_section
+from loracle_proofs.results import load_results, source_stamp
+from loracle_proofs.wording import (
+    counterexample_text,
+    evidence_text,
+    needs_final_form,
+    problem_text,
+)
+
+__all__ = ["print_ledger"]
+
+_STYLES = {
+    "holds": "green",
+    "holds under a stated reading": "green",
+    "cited": "cyan",
+    "vacuous": "yellow",
+    "ill-typed": "red",
+    "fails": "red",
+}
+
+
+def print_ledger(label: str | None, *, form: Literal["table", "json", "markdown"]) -> None:
+    """Print all records, or the one with that label.
+
+    Raises UsageError if the paper has no such label, or if there are no results to show.
+    """
+    try:
+        document = load_results()
+    except FileNotFoundError:
+        raise UsageError("no results are installed: run `make proofs` in a checkout") from None
+    if document["sources"] != source_stamp():
+        click.echo(
+            "These results were obtained from other sources than those installed:"
+            " run `make proofs` for results of these.",
+            err=True,
+        )
+    record = None if label is None else _find(document, label)
+    if form == "json":
+        shown = document if record is None else {**document, "records": [record]}
+        click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
+    elif form == "markdown":
+        click.echo(index_page(document) if record is None else record_section(record))
+    elif record is None:
+        _print_table(document, make_console())
+    else:
+        _print_record(record, make_console())
+
+
+def _find(document: dict[str, Any], label: str) -> dict[str, Any]:
+    records = {record["label"].casefold(): record for record in document["records"]}
+    wanted = " ".join(label.split()).casefold()
+    if wanted in records:
+        found: dict[str, Any] = records[wanted]
+        return found
+    close = [records[one]["label"] for one in get_close_matches(wanted, records, n=3, cutoff=0.5)]
+    hint = f"; did you mean {' or '.join(close)}?" if close else "; `loracle ledger` lists them"
+    raise UsageError(f"the paper has no statement labelled {label!r}{hint}")
+
+
+def _print_table(document: dict[str, Any], console: Console) -> None:
+    records = {record["label"]: record for record in document["records"]}
+    table = Table("statement", "", "as printed", "what holds", box=box.SIMPLE_HEAD)
+    table.pad_edge = False
+    for section, labels in SECTIONS.items():
+        table.add_row(Text(section, style="bold"), "", "", "")
+        for label in labels:
+            record = records[label]
+            status = Text(record["as_printed"], style=_STYLES.get(record["as_printed"], "red"))
+            table.add_row(label, record["title"], status, record["evidence"]["corrected"])
+        table.add_section()
+    console.print(table)
+    counts: dict[str, int] = {}
+    for record in records.values():
+        counts[record["as_printed"]] = counts.get(record["as_printed"], 0) + 1
+    listed = ", ".join(f"{counts[status]} {status}" for status in _STYLES if status in counts)
+    console.print(f"{len(records)} statements as printed: {listed}.")
+    console.print('One of them in full: loracle ledger "Lemma 3.2"')
+
+
+def _print_record(record: dict[str, Any], console: Console) -> None:
+    status = Text(record["as_printed"], style=_STYLES.get(record["as_printed"], "red"))
+    severity = f" ({record['severity']})" if record["severity"] else ""
+    console.print(Text(record["label"], style="bold"), Text(record["title"]), sep="  ")
+    console.print(Text("As printed: "), status, Text(severity), sep="")
+    console.print(f"What holds: {record['evidence']['corrected']}", markup=False)
+    _print_formula("Printed", record["printed"], console)
+    if record["corrected"]:
+        _print_formula("Corrected", record["corrected"], console)
+    if record["uses"]:
+        console.print(f"Uses: {', '.join(record['uses'])}", markup=False)
+    for name, key in (("Source text", "ocr"), ("Remark", "remark")):
+        if record[key]:
+            console.print(f"{name}: {record[key]}", markup=False, highlight=False)
+    for part in record["parts"]:
+        console.print()
+        _print_part(part, console)
+
+
+def _print_part(part: dict[str, Any], console: Console) -> None:
+    console.print(Text(part["name"], style="bold"))
+    lines = [f"as printed: {part['as_printed']}; what holds: {part['status']}"]
+    if (problem := problem_text(part)) is not None:
+        lines.append(problem)
+    if part["cites"]:
+        lines.append(f"taken on trust: {part['cites']}")
+    for printed in part["printed"]:
+        reading = f"read as: {printed['reading']}" if printed["reading"] else "as it stands"
+        detail = f" ({printed['detail']})" if printed["detail"] else ""
+        lines += [f"{reading}: {printed['outcome']}{detail}", f"    {printed['latex']}"]
+    if (found := part["counterexample"]) is not None:
+        lines.append(f"smallest counterexample: {'; '.join(counterexample_text(found))}")
+    if needs_final_form(part):
+        lines += ["what holds:", f"    {part['corrected']}"]
+    if (evidence := evidence_text(part)) is not None:
+        lines.append(f"evidence: {evidence}")
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
+def _print_formula(name: str, latex: str, console: Console) -> None:
+    console.print(f"{name}:", markup=False)
+    console.print(Padding(Text(latex), (0, 0, 0, 4)))
