@@ -245,7 +245,8 @@ RECORDS = (
                 setting=MATRICES,
                 printed=(
                     Claim(
-                        r"\mathsf{A}_{j}\,\underline{X} = ((A X B^{\mathsf T})[j,\cdot])^{\mathsf T}",
+                        r"\mathsf{A}_{j}\,\underline{X} ="
+                        r" ((A X B^{\mathsf T})[j,\cdot])^{\mathsf T}",
                         sub_block_of_product,
                     ),
                 ),
