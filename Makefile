@@ -8,6 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CORE := .venv/.core-installed
 DOCS := .venv/.docs-installed
+PLOT := .venv/.plot-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # The workers of pytest-xdist share the cores, so none of them may use them all.
@@ -16,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint docs bench clean
+.PHONY: demo test test-deep lint proofs docs bench clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -35,6 +36,11 @@ lint: $(CORE)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
+# Runs every record of the ledger in full and writes what came out, for `loracle ledger` and docs.
+proofs: $(CORE) $(PLOT)
+	$(BIN)/python -m loracle_proofs docs/ledger
+	$(BIN)/python -m loracle_proofs.phase_transition docs/images
+
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -50,6 +56,10 @@ clean:
 
 $(CORE): .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[adapters,test]'
+	@touch $@
+
+$(PLOT): $(CORE)
+	$(PIP) -e '.[plot]'
 	@touch $@
 
 $(DOCS): $(CORE)

@@ -5,6 +5,7 @@ Everything is drawn from a seed made of the claim's own name, so two runs of the
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from loracle_reference.arithmetic.shapes import ShapeError
 __all__ = ["FULL", "QUICK", "Effort", "Examination", "ball_instances", "evaluate", "examine"]
 
 _PRECISION = 128
+
+_ATTEMPTS = 20
+"""Instances drawn for each that is wanted; hypotheses that fewer of them meet leave a claim open."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,11 @@ def examine(claim: Claim, part: Part, *, printed: bool, effort: Effort, seed: st
     rational, largest = _rational(claim, part, setting, printed, effort, seed)
     met: Instance | None = None
     held = undecided = 0
-    for instance in ball_instances(setting, seed, printed=printed):
-        if held >= effort.ball_cases or undecided > effort.ball_cases:
+    drawn = ball_instances(setting, seed, printed=printed)
+    for instance in itertools.islice(drawn, _ATTEMPTS * effort.ball_cases):
+        if held == effort.ball_cases or undecided > effort.ball_cases:
             break
         if not _meets(part, instance):
-            undecided += part.hypotheses is None
             continue
         met = met or instance
         outcome, detail = judge(claim.relation, instance)
@@ -173,7 +177,7 @@ def _rational(
     source = random.Random(f"{seed}/rational")
     held = 0
     largest: dict[str, int] = {}
-    for _ in range(20 * effort.rational_cases):
+    for _ in range(_ATTEMPTS * effort.rational_cases):
         if held == effort.rational_cases:
             break
         sizes = _random_sizes(setting, source, 6, printed)

@@ -173,7 +173,8 @@ class Polynomial(Arithmetic[PolynomialMatrix]):
             if known == divisor:
                 return Element(indeterminate, self)
         if len(self._divisors) == len(self._free_reciprocals):
-            raise OverflowError(f"more than {len(self._free_reciprocals)} reciprocals were formed")
+            limit = len(self._free_reciprocals)
+            raise OverflowError(f"more than {limit} reciprocals were formed")
         indeterminate = self._free_reciprocals[len(self._divisors)]
         self._divisors.append((divisor, indeterminate, indeterminate * divisor - 1))
         return Element(indeterminate, self)
