@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from loracle_proofs.coverage import LABELS
 from loracle_proofs.examination import FULL, QUICK
 from loracle_proofs.ledger import to_dict

@@ -1,4 +1,4 @@
-"""Symbols: what is proved is true, what is false is not proved, exp and division are uninterpreted."""
+"""Symbols: what is proved is true and what is false is not; exp and division are uninterpreted."""
 
 from __future__ import annotations
 

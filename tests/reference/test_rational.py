@@ -38,7 +38,15 @@ def test_exp_is_a_function_and_positive() -> None:
 
 def test_the_gradient_holds_under_any_function_for_exp_and_a_wrong_one_does_not() -> None:
     draw = np.random.default_rng(5)
-    shapes = dict(c1=(4, 3), c2=(5, 3), c3=(5, 3), w=(3, 3), a=(2, 3), b=(3, 2), y=(4, 3))
+    shapes = {
+        "c1": (4, 3),
+        "c2": (5, 3),
+        "c3": (5, 3),
+        "w": (3, 3),
+        "a": (2, 3),
+        "b": (3, 2),
+        "y": (4, 3),
+    }
     point = {name: draw.integers(-9, 9, shape).tolist() for name, shape in shapes.items()}
     truth = gradient_from_loss(aloragc_loss, point, ["a"], {}, Rational())["a"]
     closed = aloragc_gradient(**{n: Rational().matrix(rows) for n, rows in point.items()})
