@@ -66,11 +66,13 @@ def test_truth_encloses_multiprecision(
     precise = Multiprecision(4 * DEFAULT_PRECISION)
     values = gradients(known, inputs, precise)
     shapes = output_shapes(known, inputs)
+    # An output may be exactly zero (one key: no gradient in Q and K); the radius is then that of the
+    # terms that cancel, which are of the size of the other outputs.
+    largest = max(float(np.abs(enclosure.mid).max()) for enclosure in enclosures.values())
     for output, enclosure in enclosures.items():
         assert enclosure.shape == shapes[output]
         assert outside(enclosure, precise.array(values[output])) == 0
         # Containment alone is met by infinite radii.
-        largest = float(np.abs(enclosure.mid).max())
         assert (enclosure.radius <= 2.0**-90 * max(largest, 2.0**-60)).all()
 
 
