@@ -22,6 +22,7 @@ MODULES = (
     "almost_linear",
     "hardness",
     "full_adaptation",
+    "full_adaptation_gradients",
     "full_adaptation_proof",
     "practitioners",
     "reduction",
