@@ -18,6 +18,7 @@ MODULES = (
     "gradient_lemmas",
     "jacobians",
     "low_rank_lemmas",
+    "low_rank_lemmas_full",
     "low_rank_proofs",
     "almost_linear",
     "hardness",

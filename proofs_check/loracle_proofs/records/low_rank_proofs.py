@@ -12,72 +12,18 @@ from typing import Any
 
 import sympy
 
+from loracle_proofs.low_rank_settings import APPROXIMATIONS, distance
 from loracle_proofs.relation import Relation, at_most, equal, max_norm
 from loracle_proofs.setting import Setting
-from loracle_proofs.settings import PROBLEM_2, weight_loss
+from loracle_proofs.settings import PROBLEM_2
 from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
 from loracle_reference import gradient
 from loracle_reference.arithmetic.counting import Counting
 from loracle_reference.arithmetic.protocol import Matrix
 from loracle_reference.vectorization import column_wise_kronecker, row_wise_kronecker
 
-__all__ = ["APPROXIMATIONS", "RECORDS", "distance"]
+__all__ = ["RECORDS"]
 
-
-def _error_f(f: Matrix, U1: Matrix, V1: Matrix) -> Matrix:
-    return U1 @ V1.T - f
-
-
-def _error_q(q: Matrix, U2: Matrix, V2: Matrix) -> Matrix:
-    return U2 @ V2.T - q
-
-
-def _r(f: Matrix, q: Matrix) -> Matrix:
-    return f.row_dot(q)
-
-
-def distance(left: Matrix, right: Matrix) -> Matrix:
-    """||left - right||, the largest entry of the difference, of shape (1, 1)."""
-    return max_norm(left - right)
-
-
-def _dL_dW(derivative: Any) -> Matrix:
-    result: Matrix = derivative(weight_loss, "W")
-    return result
-
-
-def _probabilities(C1: Matrix, W: Matrix, C2: Matrix) -> Matrix:
-    return (C1 @ W @ C2.T).softmax_rows()
-
-
-APPROXIMATIONS = Setting(
-    "Lemmas 3.3 to 3.7",
-    shapes={
-        "C1": ("L", "d"),
-        "C2": ("M", "d"),
-        "C3": ("M", "d"),
-        "W": ("d", "d"),
-        "Y": ("L", "d"),
-        "U1": ("L", "k1"),
-        "V1": ("M", "k1"),
-        "U2": ("L", "k2"),
-        "V2": ("M", "k2"),
-    },
-    derived={
-        "f": _probabilities,
-        "c": PROBLEM_2.derived["c"],
-        "q": PROBLEM_2.derived["q"],
-        "p1": PROBLEM_2.derived["p1"],
-        "p2": PROBLEM_2.derived["p2"],
-        "r": _r,
-        "error_f": _error_f,
-        "error_q": _error_q,
-        "dL_dW": _dL_dW,
-    },
-    square={"M": "L"},
-    limits={"k1": 2, "k2": 2},
-)
-"""f, c, q, p1, p2 in row convention, r_j = <f_j, q_j>; error_f = U1 V1^T - f and error_q."""
 
 LENGTH, WIDTH, K1, K2 = sympy.symbols("L d k1 k2", positive=True, integer=True)
 """Sizes for counting operations, with L = M."""

@@ -1,0 +1,475 @@
+"""Lemmas 3.3 to 3.7 and F.5 to F.9: low-rank approximations of f, c, q, p1 and p2.
+
+Lemma 3.3 is refuted without any hypothesis of complexity theory, on codes. What holds is shown by
+construction, with certified errors, and every step's constant is attained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+import sympy
+
+from loracle_proofs.low_rank_settings import (
+    BALLS,
+    CERTIFIED,
+    PRINTED_Q,
+    apart,
+    distance,
+)
+from loracle_proofs.relation import Relation, at_most, equal, max_norm
+from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
+from loracle_reference.arithmetic.counting import Counting
+from loracle_reference.arithmetic.protocol import Matrix
+from loracle_reference.error_bounds import relative_error_of_probabilities
+from loracle_reference.gradient import p1, p2
+from loracle_reference.low_rank import (
+    approximate_probabilities,
+    approximate_q,
+    approximate_residual,
+)
+from loracle_reference.monomials import monomial_count
+from loracle_reference.vectorization import row_wise_kronecker
+
+__all__ = [
+    "ABSORBED",
+    "RECORDS",
+    "SAME_SIGNS",
+    "attention_from_q",
+    "certified_probabilities",
+    "certified_q",
+    "certified_residual",
+    "cost_of_p1",
+    "cost_of_p2",
+    "p1_as_concluded",
+    "p1_in_factors",
+    "p2_as_concluded",
+    "p2_by_columns",
+    "p2_by_rows",
+    "p2_in_factors",
+    "q_exists",
+    "residual_exists",
+    "residual_in_rank_d",
+]
+
+ACCURACY = Fraction(1, 8)
+"""delta, the relative error allowed to the polynomial in the place of exp."""
+
+LENGTH, WIDTH, K1, K2 = sympy.symbols("L d k1 k2", positive=True, integer=True)
+
+
+# Lemmas 3.3 and F.5
+
+
+def certified_probabilities(queries: Matrix, keys: Matrix, f: Matrix, d: int) -> list[Relation]:
+    """U1 V1^T has rank C(d+g, g), |U1 V1^T - f| <= 2 delta / (1 - delta) f entry by entry, and
+    rows that sum to one."""
+    near = approximate_probabilities(BALLS, queries, keys, 1, relative_error=ACCURACY)
+    product = near.left @ near.right.T
+    relative = relative_error_of_probabilities(ACCURACY)
+    return [
+        at_most(apart(product, f), f.scale(relative)),
+        equal(product.row_sum(), f.row_sum()),
+        equal(near.rank, monomial_count(d, near.approximation.degree)),
+    ]
+
+
+# Lemmas 3.4 and F.6
+
+
+def residual_exists(f: Matrix, C3: Matrix, Y: Matrix, c: Matrix, identity: Any, M: int) -> Relation:
+    """U1 V1^T C3 - Y = c for U1 = f, V1 = I: an approximation without any error."""
+    U1, V1 = f, identity(M)
+    return equal(U1 @ V1.T @ C3 - Y, c)
+
+
+def _more_keys_than_columns(L: int, d: int) -> bool:
+    return d <= min(L, 2)
+
+
+_WIDE = replace(
+    PRINTED_Q,
+    name="Lemma 3.4, at least as many keys as columns",
+    constraint=_more_keys_than_columns,
+    limits={"d": 1, "k1": 1, "k2": 1},
+)
+"""Where the columns of C3 can be, and at random are, linearly independent."""
+
+
+def residual_in_rank_d(f: Matrix, C3: Matrix, Y: Matrix, c: Matrix, d: int) -> list[Relation]:
+    """U1 V1^T C3 - Y = c with d columns: U1 V1^T = f P, P the projector onto the columns of C3."""
+    basis: list[Matrix] = []
+    for i in range(d):
+        column = C3.take_columns([i])
+        for v in basis:
+            column = column - v @ (v.T @ column).divide_rows(v.T @ v)
+        basis.append(column)
+    U1 = f @ reduce(lambda left, right: left.beside(right), basis)
+    scaled = [v.T.divide_rows(v.T @ v).T for v in basis]
+    V1 = reduce(lambda left, right: left.beside(right), scaled)
+    return [equal(U1 @ V1.T @ C3 - Y, c)]
+
+
+def certified_residual(
+    queries: Matrix, keys: Matrix, values: Matrix, labels: Matrix, c: Matrix
+) -> list[Relation]:
+    """c~ = U1 (V1^T C3) - Y is as near to c as its certificate says, which is t times the largest
+    difference of two entries in a column of C3."""
+    near = approximate_probabilities(BALLS, queries, keys, 1, relative_error=ACCURACY)
+    residual = approximate_residual(near, values, labels)
+    return [
+        equal(residual.matrix, near.left @ (near.right.T @ values) - labels),
+        at_most(distance(residual.matrix, c), BALLS.matrix([[residual.error]])),
+    ]
+
+
+# Lemmas 3.5 and F.7
+
+
+def q_exists(C3: Matrix, c: Matrix, q: Matrix) -> Relation:
+    """U2 V2^T = C3 c^T, without any error, for U2 = C3 and V2 = c of d columns."""
+    U2, V2 = C3, c
+    return equal(U2 @ V2.T, q.T)
+
+
+def certified_q(
+    queries: Matrix, keys: Matrix, values: Matrix, labels: Matrix, c: Matrix, d: int
+) -> list[Relation]:
+    """C3 c~^T, of rank d, is as near to C3 c^T as its certificate says, which is the error of c~
+    times the largest row sum of |C3|."""
+    near = approximate_probabilities(BALLS, queries, keys, 1, relative_error=ACCURACY)
+    factors = approximate_q(approximate_residual(near, values, labels), values)
+    U2, V2 = factors.right, factors.left
+    return [
+        at_most(distance(U2 @ V2.T, values @ c.T), BALLS.matrix([[factors.error]])),
+        equal(factors.rank, d),
+    ]
+
+
+def attention_from_q(f: Matrix, C3: Matrix, q: Matrix, Y: Matrix) -> Relation:
+    """q C3 + Y (C3^T C3) = (f C3)(C3^T C3): a d x d system away from forward attention f C3."""
+    return equal(q @ C3 + Y @ (C3.T @ C3), (f @ C3) @ (C3.T @ C3))
+
+
+# Lemmas 3.6 and F.8
+
+
+def p1_as_concluded(
+    f: Matrix, q: Matrix, U1: Matrix, V1: Matrix, U2: Matrix, V2: Matrix
+) -> Relation:
+    """||U3 V3^T - p1|| is at most the larger of ||U1 V1^T - f|| and ||U2 V2^T - C3 c^T||, for
+    U3 = U1 (x) V2, V3 = V1 (x) U2 row by row."""
+    U3, V3 = row_wise_kronecker(U1, V2), row_wise_kronecker(V1, U2)
+    larger = max_norm((U1 @ V1.T - f).beside(V2 @ U2.T - q))
+    return at_most(distance(U3 @ V3.T, p1(f, q)), larger)
+
+
+def p1_in_factors(
+    f: Matrix,
+    q: Matrix,
+    U1: Matrix,
+    V1: Matrix,
+    U2: Matrix,
+    V2: Matrix,
+    k1: int,
+    k2: int,
+) -> list[Relation]:
+    """||U3 V3^T - p1|| <= e_f ||q|| + (||f|| + e_f) e_q with k1 k2 columns."""
+    U3, V3 = row_wise_kronecker(U1, V2), row_wise_kronecker(V1, U2)
+    e_f, e_q = distance(U1 @ V1.T, f), distance(V2 @ U2.T, q)
+    return [
+        at_most(distance(U3 @ V3.T, p1(f, q)), e_f * max_norm(q) + (max_norm(f) + e_f) * e_q),
+        equal(U3.shape[1], k1 * k2),
+    ]
+
+
+def cost_of_p1() -> Relation:
+    """U3 and V3 have L k1 k2 entries each, one product for each."""
+    counting = Counting()
+    for _ in ("U3", "V3"):
+        left, right = counting.symbol_matrix(LENGTH, K1), counting.symbol_matrix(LENGTH, K2)
+        row_wise_kronecker(left, right)
+    return equal(counting.operations.total, 2 * LENGTH * K1 * K2)
+
+
+# Lemmas 3.7 and F.9
+
+
+def p2_by_columns(C1: Matrix, C2: Matrix, f: Matrix, q: Matrix, dL_dW: Matrix) -> Relation:
+    """dL/dW = C1^T (p1 - p2) C2 for the p2 whose column j is f_j <f_j, q_j>."""
+    return equal(dL_dW, C1.T @ (p1(f, q) - f.scale_rows(f.row_dot(q)).T) @ C2)
+
+
+def p2_by_rows(C1: Matrix, C2: Matrix, f: Matrix, q: Matrix, dL_dW: Matrix) -> Relation:
+    """dL/dW = C1^T (p1 - p2) C2 for the p2 whose row j is f_j <f_j, q_j>."""
+    return equal(dL_dW, C1.T @ (p1(f, q) - f.scale_rows(f.row_dot(q))) @ C2)
+
+
+def p2_as_concluded(
+    f: Matrix, q: Matrix, U1: Matrix, V1: Matrix, U2: Matrix, V2: Matrix
+) -> Relation:
+    """||U4 V4^T - p2|| is at most the larger of ||U1 V1^T - f|| and ||U2 V2^T - C3 c^T||, for
+    U4 = diag(r~) U1, V4 = V1."""
+    r = (U1 @ (V1.T @ U2)).row_dot(V2)
+    larger = max_norm((U1 @ V1.T - f).beside(V2 @ U2.T - q))
+    return at_most(distance(U1.scale_rows(r) @ V1.T, p2(f, q)), larger)
+
+
+def p2_in_factors(
+    f: Matrix,
+    q: Matrix,
+    U1: Matrix,
+    V1: Matrix,
+    U2: Matrix,
+    V2: Matrix,
+    M: int,
+) -> list[Relation]:
+    """||r~ - r|| <= M (e_f ||q|| + (||f|| + e_f) e_q) =: e_r, and
+    ||U4 V4^T - p2|| <= e_f ||r|| + (||f|| + e_f) e_r."""
+    r = (U1 @ (V1.T @ U2)).row_dot(V2)
+    e_f, e_q = distance(U1 @ V1.T, f), distance(V2 @ U2.T, q)
+    e_r = (e_f * max_norm(q) + (max_norm(f) + e_f) * e_q).scale(M)
+    return [
+        at_most(distance(r, f.row_dot(q)), e_r),
+        at_most(
+            distance(U1.scale_rows(r) @ V1.T, p2(f, q)),
+            e_f * max_norm(f.row_dot(q)) + (max_norm(f) + e_f) * e_r,
+        ),
+    ]
+
+
+def cost_of_p2() -> Relation:
+    """r~ by (U1 (V1^T U2)) row times row of V2, and U4: linear in L."""
+    counting = Counting()
+    u1, v1 = counting.symbol_matrix(LENGTH, K1), counting.symbol_matrix(LENGTH, K1)
+    u2, v2 = counting.symbol_matrix(LENGTH, K2), counting.symbol_matrix(LENGTH, K2)
+    u1.scale_rows((u1 @ (v1.T @ u2)).row_dot(v2))
+    per_token = 4 * K1 * K2 + K1 + K2 - 1
+    return equal(counting.operations.total, sympy.expand(LENGTH * per_token - K1 * K2))
+
+
+# Row j of f is (1/2, 1/2), c = 2, q = 4 in every entry; U1 V1^T = 3 and U2 V2^T = 7.
+SAME_SIGNS = (
+    {"L": 2, "M": 2},
+    {
+        "U1": [[3], [3]],
+        "V1": [[1], [1]],
+        "U2": [[7], [7]],
+        "V2": [[1], [1]],
+        "C3": [[2], [2]],
+    },
+)
+
+
+ABSORBED = (
+    "poly(L) may be another polynomial in the conclusion, and norms are at most poly(L) because"
+    " entries are written in O(log L) bits"
+)
+"""What the conclusions of Lemmas 3.4 to 3.7 need their poly(L) to mean."""
+
+_RESIDUAL = r"\|U_1V_1^{\mathsf T}C^{(3)}-Y-c\|_\infty"
+
+RECORDS = (
+    Record(
+        "Lemma 3.4",
+        title="Low-rank approximation of c",
+        kind=Kind.LEMMA,
+        printed=r"\exists\,U_1,V_1\in\mathbb R^{L\times k_1}:\;"
+        + _RESIDUAL
+        + r"\le\epsilon/\operatorname{poly}(L)",
+        corrected=r"U_1,V_1\text{ of Lemma 3.3, with its hypotheses}:\;"
+        + _RESIDUAL
+        + r"\le 2t\,\|C^{(3)}\|_\infty,\quad t=\tfrac12\max_j\|(U_1V_1^{\mathsf T}-f)_j\|_1",
+        uses=("Lemma 3.3", "Definition 3.5"),
+        parts=(
+            Part(
+                "existence",
+                setting=PRINTED_Q,
+                printed=(
+                    Claim(r"U_1=f,\;V_1=I:\quad U_1V_1^{\mathsf T}C^{(3)}-Y=c", residual_exists),
+                ),
+                trivial=Claim(
+                    r"U_1V_1^{\mathsf T}=fP,\;P\text{ the projector onto the columns of }C^{(3)},"
+                    r"\;k_1=d:\quad U_1V_1^{\mathsf T}C^{(3)}-Y=c",
+                    residual_in_rank_d,
+                    setting=_WIDE,
+                ),
+                corrected=Claim(
+                    r"\|U_1(V_1^{\mathsf T}C^{(3)})-Y-c\|_\infty"
+                    r"\le t\max_i(\max_lC^{(3)}_{li}-\min_lC^{(3)}_{li}),\quad t"
+                    r"\text{ certified}",
+                    certified_residual,
+                    setting=CERTIFIED,
+                ),
+                severity=Severity.MISSING,
+                problem="As it stands the lemma bounds no norm, states no time and does not say"
+                " what k1 is. Factors of d columns that give c exactly then always exist, but they"
+                " are made of f C3 itself. What is meant are the factors of Lemma 3.3, under its"
+                " hypotheses and in its time.",
+            ),
+        ),
+        remark="From ||U1 V1^T - f|| alone, a factor M is lost; the rows of Lemma 3.3's"
+        " approximation sum to one, and it is not.",
+    ),
+    Record(
+        "Lemma 3.5",
+        title="Low-rank approximation of q",
+        kind=Kind.LEMMA,
+        printed=r"\exists\,U_2,V_2\in\mathbb R^{L\times k_2}:\;"
+        r"\|U_2V_2^{\mathsf T}-C^{(3)}c^{\mathsf T}\|_\infty\le\epsilon/\operatorname{poly}(L),"
+        r"\;k_2=L^{o(1)},\text{ in time }L^{1+o(1)}",
+        corrected=r"\text{with the hypotheses of Lemma 3.3}:\;U_2=C^{(3)},\;V_2=\widetilde c,\;"
+        r"k_2=d,\quad\|U_2V_2^{\mathsf T}-C^{(3)}c^{\mathsf T}\|_\infty"
+        r"\le d\,\|C^{(3)}\|_\infty\,\|\widetilde c-c\|_\infty",
+        uses=("Lemma 3.3", "Lemma 3.4", "Lemma 3.2", "Lemma 1.1"),
+        parts=(
+            Part(
+                "existence",
+                setting=PRINTED_Q,
+                printed=(Claim(r"U_2=C^{(3)},\;V_2=c:\quad U_2V_2^{\mathsf T}=q", q_exists),),
+                trivial=Claim(r"C^{(3)}c^{\mathsf T}=q", q_exists),
+                corrected=Claim(
+                    r"\|C^{(3)}\widetilde c^{\,\mathsf T}-C^{(3)}c^{\mathsf T}\|_\infty"
+                    r"\le d\,\|C^{(3)}\|_\infty\,\|\widetilde c-c\|_\infty,\quad k_2=d",
+                    certified_q,
+                    setting=CERTIFIED,
+                ),
+                severity=Severity.MISSING,
+                problem="q = C3 c^T has rank at most d whatever the norms are, so existence says"
+                " nothing: only the time has content.",
+            ),
+            Part(
+                "time",
+                setting=PRINTED_Q,
+                cites="That forward attention on inputs with large entries has no truly"
+                " subquadratic approximation is Lemma 1.1 (Alman and Song, 2023), under"
+                " Hypothesis 1. Checked here: the q of this lemma contains forward attention.",
+                corrected=Claim(
+                    r"q^{\mathsf T}C^{(3)}+Y(C^{(3)})^{\mathsf T}C^{(3)}"
+                    r"=(f\,C^{(3)})\,(C^{(3)})^{\mathsf T}C^{(3)}",
+                    attention_from_q,
+                ),
+                severity=Severity.MISSING,
+                problem="The lemma bounds no norm, and q determines forward attention f C3 through"
+                " a d x d system: under SETH the stated time is impossible without the hypotheses"
+                " of Lemma 3.3.",
+            ),
+        ),
+    ),
+    Record(
+        "Lemma 3.6",
+        title="Low-rank approximation of p1",
+        kind=Kind.LEMMA,
+        printed=r"\|U_1V_1^{\mathsf T}-f\|_\infty,\;\|U_2V_2^{\mathsf T}-q\|_\infty"
+        r"\le\epsilon/\operatorname{poly}(L)\;\Rightarrow\;\exists\,U_3,V_3"
+        r"\in\mathbb R^{L\times k_3}:\;\|U_3V_3^{\mathsf T}-p_1\|_\infty"
+        r"\le\epsilon/\operatorname{poly}(L),\text{ in time }L^{1+o(1)}",
+        corrected=r"U_3[j,\cdot]=U_1[j,\cdot]\otimes V_2[j,\cdot],\;"
+        r"V_3[l,\cdot]=V_1[l,\cdot]\otimes U_2[l,\cdot],\;k_3=k_1k_2:\quad"
+        r"\|U_3V_3^{\mathsf T}-p_1\|_\infty\le e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q",
+        uses=("Lemma 3.3", "Lemma 3.5", "Definition 3.6"),
+        parts=(
+            Part(
+                "approximation",
+                setting=PRINTED_Q,
+                printed=(
+                    Claim(r"\|U_3V_3^{\mathsf T}-p_1\|_\infty\le\max(e_f,e_q)", p1_as_concluded),
+                    Claim(
+                        r"\|U_3V_3^{\mathsf T}-p_1\|_\infty"
+                        r"\le e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q,\quad k_3=k_1k_2",
+                        p1_in_factors,
+                        reading=ABSORBED,
+                    ),
+                ),
+                corrected=Claim(
+                    r"\|U_3V_3^{\mathsf T}-p_1\|_\infty"
+                    r"\le e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q,\quad k_3=k_1k_2",
+                    p1_in_factors,
+                    extremal=(SAME_SIGNS,),
+                ),
+                severity=Severity.MISSING,
+                problem="Errors of f come back multiplied by ||q||, which the lemma does not bound:"
+                " O(log L) bits for C3 and Y, a hypothesis of Theorem 3.1, must be one here too.",
+            ),
+            Part(
+                "time",
+                printed=(Claim(r"\text{operations of }U_3,V_3=2Lk_1k_2", cost_of_p1),),
+            ),
+        ),
+        remark="q is the printed C3 c^T, whose column j belongs to query j; V2 and U2 therefore"
+        " change places beside U1 and V1. The printed form is tried on this construction, the one"
+        " of the proof; that no other pair of k3 columns does better is not claimed.",
+    ),
+    Record(
+        "Lemma 3.7",
+        title="Low-rank approximation of p2",
+        kind=Kind.LEMMA,
+        printed=r"p_2[\cdot,j]=f_jf_j^{\mathsf T}q_j;\quad"
+        r"\|U_1V_1^{\mathsf T}-f\|_\infty,\;\|U_2V_2^{\mathsf T}-q\|_\infty"
+        r"\le\epsilon/\operatorname{poly}(L)\;\Rightarrow\;\exists\,U_4,V_4"
+        r"\in\mathbb R^{L\times k_4}:\;\|U_4V_4^{\mathsf T}-p_2\|_\infty"
+        r"\le\epsilon/\operatorname{poly}(L),\text{ in time }L^{1+o(1)}",
+        corrected=r"p_2[j,\cdot]=(f_jf_j^{\mathsf T}q_j)^{\mathsf T};\quad"
+        r"U_4=\operatorname{diag}(\widetilde r)U_1,\;V_4=V_1,\;k_4=k_1:\quad"
+        r"\|U_4V_4^{\mathsf T}-p_2\|_\infty\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r,"
+        r"\quad e_r=M(e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q)",
+        uses=("Lemma 3.3", "Lemma 3.5", "Definition 3.6", "Equation (3.6)"),
+        parts=(
+            Part(
+                "orientation",
+                setting=PRINTED_Q,
+                printed=(
+                    Claim(
+                        r"\frac{\partial\mathcal L}{\partial W}=(C^{(1)})^{\mathsf T}(p_1-p_2)"
+                        r"C^{(2)},\quad p_2[\cdot,j]=f_jf_j^{\mathsf T}q_j",
+                        p2_by_columns,
+                    ),
+                ),
+                corrected=Claim(
+                    r"\frac{\partial\mathcal L}{\partial W}=(C^{(1)})^{\mathsf T}(p_1-p_2)"
+                    r"C^{(2)},\quad p_2[j,\cdot]=(f_jf_j^{\mathsf T}q_j)^{\mathsf T}",
+                    p2_by_rows,
+                ),
+                severity=Severity.NOTATION,
+                problem="The lemma makes the vectors p2_j columns of p2. In (3.6), where p2 is"
+                " used, they must be its rows: with columns the formula is not the gradient.",
+            ),
+            Part(
+                "approximation",
+                setting=PRINTED_Q,
+                printed=(
+                    Claim(r"\|U_4V_4^{\mathsf T}-p_2\|_\infty\le\max(e_f,e_q)", p2_as_concluded),
+                    Claim(
+                        r"\|U_4V_4^{\mathsf T}-p_2\|_\infty"
+                        r"\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r",
+                        p2_in_factors,
+                        reading=ABSORBED,
+                    ),
+                ),
+                corrected=Claim(
+                    r"\|U_4V_4^{\mathsf T}-p_2\|_\infty"
+                    r"\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r,\quad"
+                    r"e_r=M(e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q)",
+                    p2_in_factors,
+                    extremal=(SAME_SIGNS,),
+                ),
+                severity=Severity.MISSING,
+                problem="The inner product over the keys costs a factor M, and errors of f are"
+                " multiplied by ||q||, which the lemma does not bound.",
+            ),
+            Part(
+                "time",
+                printed=(
+                    Claim(
+                        r"\text{operations of }\widetilde r,U_4=L(4k_1k_2+k_1+k_2-1)-k_1k_2",
+                        cost_of_p2,
+                    ),
+                ),
+            ),
+        ),
+        remark="U1, V1 are said to approximate f(X); f(W) is meant.",
+    ),
+)
