@@ -119,6 +119,7 @@ _ADAPTED = Claim(
     r" (X^{(K)})^{\mathsf T} \beta\} X^{(V)} W_V - Y\|_F^2 \text{ is Definition 2.5 at } W_K^\star,"
     r" W_\mu = W_\mu^\star + \frac{\alpha}{r} B_\mu A_\mu,\ \mu = Q, V",
     adapted_generic_attention,
+    code=(generic_loss,),
 )
 
 TWO_SAMPLES = Setting(
@@ -349,6 +350,7 @@ SIMPLIFICATION_S1 = Record(
                     r"{\partial B_Q} \text{ are those of the problem with } W_V \text{ fixed at its"
                     r" value}",
                     gradients_with_fixed_values,
+                    code=(loss_with_fixed_values,),
                 ),
             ),
         ),
@@ -440,7 +442,9 @@ def loss_with_current_values(
     beta: Scalar,
 ) -> Matrix:
     """The same with C3 = X_V W_V, the adapter of V in it; shape (1, 1)."""
-    return loss_with_pretrained_values(XQ, XK, XV, WQ0, WK0, WV, AQ, BQ, Y, s, beta)
+    C1, C2, C3 = XQ.scale(s), XK @ WK0, XV @ WV
+    W = WQ0.scale(Fraction(1) / s) + BQ @ AQ
+    return generic_loss(C1 @ W, C2, C3, Y, beta)
 
 
 def partial_loss_without_v(
@@ -535,6 +539,7 @@ SIMPLIFICATION_S2 = Record(
                 r"\frac{\partial \mathcal{L}}{\partial A_Q}, \frac{\partial \mathcal{L}}"
                 r"{\partial B_Q} \text{ of (3.1), with } C^{(3)} = X^{(V)} W_V",
                 gradients_with_current_values,
+                code=(loss_with_current_values,),
             ),
             severity=Severity.MISSING,
             problem="Definition 3.1 adapts W_V; once its adapter is not zero, the gradients in A_Q"
@@ -688,6 +693,7 @@ SIMPLIFICATION_S3 = Record(
                     r"\nabla \frac{1}{N} \sum_{i=1}^N \mathcal{L}_i = \frac{1}{N} \sum_{i=1}^N"
                     r" \nabla \mathcal{L}_i",
                     mean_of_gradients,
+                    code=(mean_loss,),
                 ),
             ),
         ),
@@ -830,6 +836,7 @@ EQUATION_3_3 = Record(
                     r"\mathcal{L} \text{ of (3.1) at } N = \beta = 1 \text{ is } \mathcal{L}"
                     r" \text{ of (3.3), with } C^{(3)} = X^{(V)} W_V",
                     deduced_loss,
+                    code=(loss_3_3,),
                 ),
             ),
         ),
@@ -841,6 +848,7 @@ EQUATION_3_3 = Record(
                     r"\frac{\partial \mathcal{L}}{\partial A_Q}, \frac{\partial \mathcal{L}}"
                     r"{\partial B_Q} \text{ of (3.1) at } N = \beta = 1 \text{ are those of (3.3)}",
                     deduced_gradients,
+                    code=(loss_3_3,),
                 ),
             ),
         ),
