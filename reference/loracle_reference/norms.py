@@ -85,7 +85,9 @@ class Norms:
     @property
     def row_length(self) -> Fraction:
         """max_j |x_j|_2."""
-        return square_root_above(max(sum(e * e for e in row) for row in self.magnitudes))
+        return square_root_above(
+            max(sum((e * e for e in row), Fraction(0)) for row in self.magnitudes)
+        )
 
     @property
     def middles(self) -> list[Fraction]:
