@@ -12,6 +12,8 @@ from typing import Any
 from loracle_proofs.low_rank_settings import FULL_APPROXIMATIONS, FULL_CERTIFIED
 from loracle_proofs.records.low_rank_lemmas import (
     ABSORBED,
+    FULL_RANK,
+    RANK_PARTS,
     SAME_SIGNS,
     attention_from_q,
     certified_probabilities,
@@ -26,11 +28,13 @@ from loracle_proofs.records.low_rank_lemmas import (
     p2_by_rows,
     p2_in_factors,
     q_exists,
+    rank_as_printed,
     residual_exists,
     residual_in_rank_d,
 )
 from loracle_proofs.relation import Relation
 from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
+from loracle_reference.arithmetic.ball import BallMatrix
 from loracle_reference.arithmetic.protocol import Matrix
 
 __all__ = ["RECORDS"]
@@ -49,11 +53,11 @@ _WIDE = replace(
 
 
 def certified_both_probabilities(
-    queriesQ: Matrix,
-    keysQ: Matrix,
+    queriesQ: BallMatrix,
+    keysQ: BallMatrix,
     fQ: Matrix,
-    queriesK: Matrix,
-    keysK: Matrix,
+    queriesK: BallMatrix,
+    keysK: BallMatrix,
     fK: Matrix,
     d: int,
 ) -> list[Relation]:
@@ -89,12 +93,12 @@ def residuals_in_rank_d(
 
 
 def certified_residuals(
-    queriesQ: Matrix,
-    keysQ: Matrix,
-    queriesK: Matrix,
-    keysK: Matrix,
-    values: Matrix,
-    labels: Matrix,
+    queriesQ: BallMatrix,
+    keysQ: BallMatrix,
+    queriesK: BallMatrix,
+    keysK: BallMatrix,
+    values: BallMatrix,
+    labels: BallMatrix,
     cQ: Matrix,
     cK: Matrix,
 ) -> list[Relation]:
@@ -111,12 +115,12 @@ def both_q_exist(C3: Matrix, cQ: Matrix, qQ: Matrix, cK: Matrix, qK: Matrix) -> 
 
 
 def certified_both_q(
-    queriesQ: Matrix,
-    keysQ: Matrix,
-    queriesK: Matrix,
-    keysK: Matrix,
-    values: Matrix,
-    labels: Matrix,
+    queriesQ: BallMatrix,
+    keysQ: BallMatrix,
+    queriesK: BallMatrix,
+    keysK: BallMatrix,
+    values: BallMatrix,
+    labels: BallMatrix,
     cQ: Matrix,
     cK: Matrix,
     d: int,
@@ -271,6 +275,37 @@ _SAME_SIGNS = (
 _BOTH = r"\quad\mu=Q,K"
 
 RECORDS = (
+    Record(
+        "Lemma F.5",
+        title="Low-rank approximation of f for Q and K",
+        kind=Kind.LEMMA,
+        printed=r"\Gamma=o(\sqrt{\log L}),\;\|C_\mu^{(1)}W\|_\infty\le\Gamma,\;"
+        r"\|C_\mu^{(2)}\|_\infty\le\Gamma\;\Rightarrow\;\exists\,k_1=L^{o(1)},\;"
+        r"U_1^\mu,V_1^\mu\in\mathbb R^{L\times k_1}:\;"
+        r"\|U_1^\mu(V_1^\mu)^{\mathsf T}-f_\mu\|_\infty\le\epsilon/\operatorname{poly}(L)," + _BOTH,
+        corrected=r"d=O(\log L),\;\beta d\,\|C_\mu^{(1)}W\|_\infty\|C_\mu^{(2)}\|_\infty"
+        r"=o(\log L)\;\Rightarrow\;k_1=\binom{d+g}{g}=L^{o(1)},\;"
+        r"|U_1^\mu(V_1^\mu)^{\mathsf T}-f_\mu|\le\frac{2\delta}{1-\delta}f_\mu," + _BOTH,
+        uses=("Lemma 3.3", "Definition F.3", "Simplification (S4)"),
+        parts=(
+            Part(
+                "rank",
+                printed=(Claim(r"k_1\le L^{1/2}\text{ for large }L", rank_as_printed),),
+                corrected=Claim(
+                    r"|U_1^\mu(V_1^\mu)^{\mathsf T}-f_\mu|\le\frac{2\delta}{1-\delta}f_\mu,"
+                    r"\quad k_1=\binom{d+g}{g}",
+                    certified_both_probabilities,
+                    setting=FULL_CERTIFIED,
+                    code=(certified_probabilities,),
+                ),
+                severity=Severity.FATAL_TO_STATEMENT,
+                problem=FULL_RANK,
+            ),
+            *RANK_PARTS,
+        ),
+        remark="W is W_Q for Q and W_K^T for K. The scores of both are the same, so f_Q = f_K and"
+        " two matrices would do; the four norms are not the same.",
+    ),
     Record(
         "Lemma F.6",
         title="Low-rank approximation of c for Q and K",
