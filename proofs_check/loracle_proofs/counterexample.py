@@ -100,12 +100,10 @@ def _describe(
 def _sides(left: Any, verb: str, right: Any) -> str:
     if not isinstance(left, BallMatrix):
         return f"{left} {verb} {right}"
-    differing = [
-        (first, second)
-        for first, second in zip(left.entries, right.entries, strict=True)
-        if not (first - second).contains(0)
-    ]
-    first, second = differing[0]
+    pairs = list(zip(left.entries, right.entries, strict=True))
+    differing = [pair for pair in pairs if not (pair[0] - pair[1]).contains(0)]
+    # Equal sides refute a strict inequality.
+    first, second = (differing or pairs)[0]
     return f"{_number(first)} {verb} {_number(second)}"
 
 
