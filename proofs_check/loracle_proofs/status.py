@@ -125,7 +125,10 @@ def run_part(part: Part, effort: Effort, seed: str, *, mutation: bool = True) ->
     corrected = report = None
     if final is not None:
         as_it_stands = part.corrected is None
-        corrected = examine(final, part, printed=as_it_stands, effort=effort, seed=f"{seed}/final")
+        if as_it_stands:
+            corrected = printed[0][1]
+        else:
+            corrected = examine(final, part, printed=False, effort=effort, seed=f"{seed}/final")
         if mutation:
             report = mutate(final, part, printed=as_it_stands, seed=seed)
     return PartResult(
