@@ -153,8 +153,8 @@ THEOREM_A1 = Record(
             "the bound Gamma",
             printed=(
                 Claim(
-                    r"\Gamma = 0:\quad \Bigl\|\frac{\partial\mathcal L}{\partial A_Q}"
-                    r"\Bigr\|_\infty > 0",
+                    r"\Gamma = 0:\quad \left\|\frac{\partial\mathcal L}{\partial A_Q}"
+                    r"\right\|_\infty > 0",
                     hard_at_norm_zero,
                     setting=PROBLEM_2,
                 ),

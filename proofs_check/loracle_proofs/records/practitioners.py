@@ -217,14 +217,14 @@ REMARK_C2 = Record(
     printed=r"\text{necessary for subquadratic time: } \|X^{(K)} W_K^\star\| \le \Gamma,\quad"
     r" \|\alpha X_i^{(Q)} B_Q A_Q / r\| \le \Gamma,\quad"
     r" \Gamma = O(\sqrt{\log L} \cdot \kappa(L));\qquad"
-    r" \text{for almost linear time: } \Bigl\|\frac\alpha r X^{(Q)} W\Bigr\|_\infty \le \Gamma,"
+    r" \text{for almost linear time: } \left\|\frac\alpha r X^{(Q)} W\right\|_\infty \le \Gamma,"
     r"\quad \|X^{(K)} W_K^\star\|_\infty \le \Gamma;\quad"
-    r" \Bigl\|X^{(Q)} \Bigl(W_Q^\star + \frac\alpha r B_Q A_Q\Bigr) W_K\Bigr\|_\infty,"
+    r" \left\|X^{(Q)} \Bigl(W_Q^\star + \frac\alpha r B_Q A_Q\Bigr) W_K\right\|_\infty,"
     r" \|X^{(K)}\|, \|X^{(Q)} W_Q\|,"
-    r" \Bigl\|X^{(K)} \Bigl(W_K^\star + \frac\alpha r B_K A_K\Bigr)\Bigr\|_\infty \le \Gamma,"
+    r" \left\|X^{(K)} \Bigl(W_K^\star + \frac\alpha r B_K A_K\Bigr)\right\|_\infty \le \Gamma,"
     r"\quad \Gamma = o(\sqrt{\log L})",
     corrected=r"\text{sufficient, not necessary; }"
-    r" \Bigl\|X^{(Q)} \Bigl(W_Q^\star + \frac\alpha r B_Q A_Q\Bigr) W_K^{\mathsf T}\Bigr\|_\infty",
+    r" \left\|X^{(Q)} \Bigl(W_Q^\star + \frac\alpha r B_Q A_Q\Bigr) W_K^{\mathsf T}\right\|_\infty",
     uses=("Theorem A.1", "Theorem 3.1", "Theorem B.1"),
     parts=(
         Part(

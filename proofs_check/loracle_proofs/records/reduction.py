@@ -143,10 +143,10 @@ DEFINITION_G1 = Record(
     "Definition G.1",
     title="Attention loss gradients, approximately",
     kind=Kind.DEFINITION,
-    printed=r"\mathcal L(X) = \tfrac12 \bigl\| D^{-1} \exp(A_1 X A_2^{\mathsf T} / r) A_3 - E"
-    r" \bigr\|_F^2,\quad D = \operatorname{diag}(\exp(A_1 X A_2^{\mathsf T} / r) \mathbb 1_L),"
+    printed=r"\mathcal L(X) = \tfrac12 \left\| D^{-1} \exp(A_1 X A_2^{\mathsf T} / r) A_3 - E"
+    r" \right\|_F^2,\quad D = \operatorname{diag}(\exp(A_1 X A_2^{\mathsf T} / r) \mathbb 1_L),"
     r"\quad \widetilde g \in \mathbb R^{L \times L},\quad"
-    r" \Bigl\| \widetilde g - \frac{\mathrm d\mathcal L(X)}{\mathrm dX} \Bigr\|_\infty"
+    r" \left\| \widetilde g - \frac{\mathrm d\mathcal L(X)}{\mathrm dX} \right\|_\infty"
     r" \le \epsilon",
     corrected=r"\widetilde g \in \mathbb R^{r \times r}",
     parts=(
@@ -155,8 +155,8 @@ DEFINITION_G1 = Record(
             setting=ATTENTION_LOSS,
             printed=(
                 Claim(
-                    r"\mathcal L(X) = \tfrac12 \bigl\| D^{-1} \exp(A_1 X A_2^{\mathsf T} / r) A_3"
-                    r" - E \bigr\|_F^2",
+                    r"\mathcal L(X) = \tfrac12 \left\| D^{-1} \exp(A_1 X A_2^{\mathsf T} / r) A_3"
+                    r" - E \right\|_F^2",
                     loss_in_full,
                     code=(attention_loss,),
                     equivalent={
@@ -595,8 +595,8 @@ PROOF_OF_THEOREM_A1 = Record(
             printed=(
                 Claim(
                     r"\widetilde G_A = \widetilde g:\quad"
-                    r" \Bigl\|\widetilde G_A - \frac{\partial\mathcal L}{\partial A_Q}"
-                    r"\Bigr\|_\infty \le \epsilon",
+                    r" \left\|\widetilde G_A - \frac{\partial\mathcal L}{\partial A_Q}"
+                    r"\right\|_\infty \le \epsilon",
                     answers_printed,
                 ),
             ),
@@ -605,7 +605,7 @@ PROOF_OF_THEOREM_A1 = Record(
                 r" \widetilde g - \frac{\mathrm d\mathcal L}{\mathrm dX} ="
                 r" \Bigl(\widetilde G_A - \frac{\partial\mathcal L}{\partial A_Q}\Bigr)"
                 r"[\cdot, 1 \ldots r],\quad"
-                r" \Bigl\|\widetilde g - \frac{\mathrm d\mathcal L}{\mathrm dX}\Bigr\|_\infty"
+                r" \left\|\widetilde g - \frac{\mathrm d\mathcal L}{\mathrm dX}\right\|_\infty"
                 r" \le \epsilon",
                 answers,
                 code=(answer,),
