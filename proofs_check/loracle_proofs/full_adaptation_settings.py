@@ -29,6 +29,7 @@ from loracle_reference.vectorization import kronecker, sub_block, vec
 __all__ = [
     "ANY_KEYS",
     "FIXED_VALUES",
+    "ONE_ADAPTER",
     "UNIT_SCALARS",
     "WEIGHTS",
     "Constant",
@@ -226,6 +227,43 @@ FIXED_VALUES = Setting(
     loss=fixed_values_loss,
 )
 """The adapters of W_Q and W_K; dL_dAQ and the like are gradients of `fixed_values_loss`."""
+
+
+def _key_loss(
+    CK1: Matrix, CK2: Matrix, C3: Matrix, WK0: Matrix, AK: Matrix, BK: Matrix, Y: Matrix
+) -> Matrix:
+    scores = CK1 @ adapted_weight(WK0, BK, AK, 1).T @ CK2.T
+    return half_squared_norm(residual(scores.softmax_rows(), C3, Y))
+
+
+def _f_of_keys(CK1: Matrix, CK2: Matrix, WK: Matrix) -> Matrix:
+    return attention_probabilities(CK1 @ WK.T, CK2)
+
+
+ONE_ADAPTER = Setting(
+    "Remark B.1, the adapter of W_K",
+    shapes={
+        "CK1": ("L", "d"),
+        "CK2": ("M", "d"),
+        "C3": ("M", "d"),
+        "WK0": ("d", "d"),
+        "AK": ("r", "d"),
+        "BK": ("d", "r"),
+        "Y": ("L", "d"),
+    },
+    derived={
+        "WK": _adapted_key_weight,
+        "f": _f_of_keys,
+        "c": _c,
+        "p": _p,
+        "dL_dAK": _dL_dAK,
+        "dL_dBK": _dL_dBK,
+    },
+    square={"M": "L"},
+    limits={"r": 2},
+    loss=_key_loss,
+)
+"""The loss as a function of the adapter of W_K, for any C_K1, which stands for X_Q W_Q."""
 
 
 def _scores(XQ: Matrix, WQ: Matrix, XK: Matrix, WK: Matrix) -> Matrix:
