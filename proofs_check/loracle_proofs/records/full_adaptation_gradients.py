@@ -819,6 +819,11 @@ DEFINITION_F7 = Record(
             setting=ANY_ARGUMENT,
             printed=(
                 Claim(r"p_Q(\underline W)_j, p_Q(\underline W)_j \in \mathbb R^L", one_function_p),
+                Claim(
+                    r"p_Q(\underline W)_j, p_K(\underline W)_j \in \mathbb R^L",
+                    two_functions_p,
+                    reading="the second p_Q is p_K, as in the display",
+                ),
             ),
             corrected=Claim(
                 r"p_Q(\underline W)_j, p_K(\underline W)_j \in \mathbb R^L, \quad"
