@@ -20,10 +20,9 @@ from loracle_reference.arithmetic.ball import Ball, BallMatrix
 from loracle_reference.arithmetic.protocol import Matrix
 from loracle_reference.arithmetic.rational import RationalMatrix
 from loracle_reference.attention import (
-    aloragc_loss,
+    adapted_weight,
     attention_probabilities,
     half_squared_norm,
-    lora_attention_loss,
     residual,
 )
 from loracle_reference.norms import Norms
@@ -39,8 +38,6 @@ __all__ = [
     "SMALL_PROBLEM_2",
     "apart",
     "distance",
-    "small_full_loss",
-    "small_loss",
 ]
 
 BALLS = Ball(128)
@@ -352,19 +349,10 @@ def _small_c1(C1: Matrix, W0: Matrix, B: Matrix, A: Matrix) -> BallMatrix:
     return _divided(C1, C1 @ (W0 + B @ A))
 
 
-def small_loss(
+def _aloragc_arguments(
     c1: Matrix, keys: Matrix, values: Matrix, w0: Matrix, a: Matrix, b: Matrix, labels: Matrix
-) -> Matrix:
-    """The loss of equation (3.3) of a small instance."""
-    return aloragc_loss(c1=c1, c2=keys, c3=values, w=w0, a=a, b=b, y=labels)
-
-
-def _small_gradient(name: str) -> Callable[[Any], Matrix]:
-    def gradient_in(derivative: Any) -> Matrix:
-        result: Matrix = derivative(small_loss, name)
-        return result
-
-    return gradient_in
+) -> dict[str, Matrix]:
+    return {"c1": c1, "c2": keys, "c3": values, "w": w0, "a": a, "b": b, "y": labels}
 
 
 SMALL_PROBLEM_2 = Setting(
@@ -378,57 +366,27 @@ SMALL_PROBLEM_2 = Setting(
         "w0": _in_balls("W0"),
         "a": _in_balls("A"),
         "b": _in_balls("B"),
-        "dL_dA": _small_gradient("a"),
-        "dL_dB": _small_gradient("b"),
+        "arguments": _aloragc_arguments,
     },
     square=PROBLEM_2.square,
     constraint=_at_most_three_columns,
     limits=PROBLEM_2.limits,
 )
-"""C1 and C2 scaled down to entries of C1 W and of C2 of at most 2, everything in balls."""
+"""C1 and C2 scaled down to entries of C1 W and of C2 of at most 2, everything in balls; arguments:
+of `attention.aloragc_loss`."""
+
+
+SCALING, BETA = Fraction(3, 2), Fraction(1, 2)
+"""alpha/r and beta of the certified instances of full adaptation: not 1, so that either is missed
+where it is left out."""
 
 
 def _small_xq(XQ: Matrix, WQ0: Matrix, BQ: Matrix, AQ: Matrix) -> BallMatrix:
-    return _divided(XQ, XQ @ (WQ0 + BQ @ AQ))
+    return _divided(XQ, XQ @ adapted_weight(WQ0, BQ, AQ, SCALING))
 
 
 def _small_xk(XK: Matrix, WK0: Matrix, BK: Matrix, AK: Matrix) -> BallMatrix:
-    return _divided(XK, XK @ (WK0 + BK @ AK))
-
-
-def small_full_loss(
-    x_q: Matrix,
-    x_k: Matrix,
-    x_v: Matrix,
-    w_q: Matrix,
-    w_k: Matrix,
-    w_v: Matrix,
-    a_q: Matrix,
-    b_q: Matrix,
-    a_k: Matrix,
-    b_k: Matrix,
-    a_v: Matrix,
-    b_v: Matrix,
-    y: Matrix,
-) -> Matrix:
-    """The loss of Definition B.1 of a small instance, alpha/r = beta = 1."""
-    return lora_attention_loss(
-        x_q=x_q,
-        x_k=x_k,
-        x_v=x_v,
-        w_q=w_q,
-        w_k=w_k,
-        w_v=w_v,
-        a_q=a_q,
-        b_q=b_q,
-        a_k=a_k,
-        b_k=b_k,
-        a_v=a_v,
-        b_v=b_v,
-        scaling=1,
-        beta=1,
-        y=y,
-    )
+    return _divided(XK, XK @ adapted_weight(WK0, BK, AK, SCALING))
 
 
 def _full_arguments(
@@ -445,16 +403,8 @@ def _full_arguments(
     a_v: Matrix,
     b_v: Matrix,
     y: Matrix,
-) -> dict[str, Matrix]:
-    return {**locals()}
-
-
-def _full_gradients(derivative: Any) -> dict[str, Matrix]:
-    return {
-        f"grad_{kind}_{mu}": derivative(small_full_loss, f"{kind}_{mu}")
-        for kind in "ab"
-        for mu in "qkv"
-    }
+) -> dict[str, Any]:
+    return {**locals(), "scaling": SCALING, "beta": BETA}
 
 
 SMALL_FULL_ADAPTATION = Setting(
@@ -472,11 +422,10 @@ SMALL_FULL_ADAPTATION = Setting(
             for mu in "qkv"
         },
         "arguments": _full_arguments,
-        "gradients": _full_gradients,
     },
     square=FULL_ADAPTATION.square,
     constraint=_at_most_three_columns,
     limits=FULL_ADAPTATION.limits,
 )
-"""X_Q and X_K scaled down to entries of X_Q W_Q and of X_K W_K of at most 2, alpha/r = beta = 1,
-everything in balls. arguments: of `small_full_loss`; gradients: from it, by dual numbers."""
+"""X_Q and X_K scaled down to entries of X_Q W_Q and of X_K W_K of at most 2, everything in balls;
+arguments: of `attention.lora_attention_loss`."""

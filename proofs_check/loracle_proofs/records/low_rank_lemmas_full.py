@@ -121,8 +121,8 @@ def certified_both_q(
     keysK: BallMatrix,
     values: BallMatrix,
     labels: BallMatrix,
-    cQ: Matrix,
-    cK: Matrix,
+    cQ: BallMatrix,
+    cK: BallMatrix,
     d: int,
 ) -> list[Relation]:
     """`certified_q` for Q and for K."""
