@@ -927,9 +927,9 @@ RECORDS = (
                 setting=CHANGES,
                 printed=(
                     Claim(
-                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \Big\langle"
+                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \langle"
                         r" \frac{\mathrm d f_{\underline j}}{\mathrm d\underline W_t},"
-                        r" C^{(3)}[\cdot, i] \Big\rangle, \quad t \in [d^2]",
+                        r" C^{(3)}[\cdot, i] \rangle, \quad t \in [d^2]",
                         inner_product,
                     ),
                 ),
@@ -939,9 +939,9 @@ RECORDS = (
                 setting=CHANGES,
                 printed=(
                     Claim(
-                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \Big\langle"
+                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \langle"
                         r" \frac{\mathrm d (\alpha_{\underline j}^{-1} u_{\underline j})}"
-                        r"{\mathrm d\underline W_t}, C^{(3)}[\cdot, i] \Big\rangle, \quad"
+                        r"{\mathrm d\underline W_t}, C^{(3)}[\cdot, i] \rangle, \quad"
                         r" t \in [d^2]",
                         quotient,
                     ),
@@ -952,11 +952,11 @@ RECORDS = (
                 setting=CHANGES,
                 printed=(
                     Claim(
-                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \Big\langle"
+                        rf"{_LOSS_ENTRY} = c_{{\underline j, i}} \langle"
                         r" \alpha_{\underline j}^{-1} \frac{\mathrm d u_{\underline j}}"
                         r"{\mathrm d\underline W_t} - \alpha_{\underline j}^{-2}"
                         r" \frac{\mathrm d\alpha_{\underline j}}{\mathrm d\underline W_t}"
-                        r" u_{\underline j}, C^{(3)}[\cdot, i] \Big\rangle, \quad t \in [d^2]",
+                        r" u_{\underline j}, C^{(3)}[\cdot, i] \rangle, \quad t \in [d^2]",
                         product_rule,
                     ),
                 ),

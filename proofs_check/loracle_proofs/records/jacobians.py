@@ -770,7 +770,7 @@ def key_chain_rule(
 
 
 PRINTED_JACOBIANS = (
-    r"J_B = \begin{pmatrix} B_Q & & \\ & \ddots & \\ & & B_Q \end{pmatrix}, \quad J_A ="
+    r" J_B = \begin{pmatrix} B_Q & & \\ & \ddots & \\ & & B_Q \end{pmatrix}, \quad J_A ="
     r" \begin{pmatrix} \operatorname{diag}_d(A_Q[1,1]) & \cdots & \operatorname{diag}_d(A_Q[r,1])"
     r" \\ \vdots & & \vdots \\ \operatorname{diag}_d(A_Q[1,d]) & \cdots &"
     r" \operatorname{diag}_d(A_Q[r,d]) \end{pmatrix}"
@@ -972,7 +972,7 @@ RECORDS = (
             ),
         ),
         ocr="The upper right block of J_A is garbled in the source text; it is read as"
-        r" \operatorname{diag}_d(A_Q[r,1]), which the rows below it require.",
+        " diag(A_Q[r, 1]), which the rows below it require.",
         remark="The closed forms B^T (dL/dW) and (dL/dW) A^T do not depend on the order of vec;"
         " Lemma 3.2 is what the corrected lemma gives.",
     ),
