@@ -140,9 +140,7 @@ def _compiled(
 ) -> Callable[..., Any]:
     """The changed function; if it belongs to the specification, its caller, which sees the changed
     function in place of the original."""
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    definition.decorator_list = []
+    _definition(tree).decorator_list = []
     namespace = {**function.__globals__, "negated": negated}
     exec(compile(ast.fix_missing_locations(tree), "<mutant>", "exec"), namespace)
     changed: Callable[..., Any] = namespace[function.__name__]
@@ -156,13 +154,19 @@ def _compiled(
     return calling
 
 
+def _definition(tree: ast.Module) -> ast.FunctionDef:
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        raise TypeError("a claim's file has changed since it was imported: run again")
+    return definition
+
+
 Path = tuple[tuple[str, int | None], ...]
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[str, Path, ast.expr]]:
     """Every single change: the operator, the place, and what stands there afterwards."""
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
+    definition = _definition(tree)
     start = 1 if ast.get_docstring(definition) is not None else 0
     for index in range(start, len(definition.body)):
         root: Path = (("body", 0), ("body", index))
