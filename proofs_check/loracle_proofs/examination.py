@@ -24,7 +24,7 @@ __all__ = ["FULL", "QUICK", "Effort", "Examination", "ball_instances", "evaluate
 _PRECISION = 128
 
 _ATTEMPTS = 20
-"""Instances drawn for each that is wanted; hypotheses that fewer of them meet leave a claim open."""
+"""Instances drawn for each that is wanted; hypotheses that fewer meet leave a claim open."""
 
 
 @dataclass(frozen=True)

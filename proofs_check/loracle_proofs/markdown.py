@@ -46,10 +46,14 @@ def index_page(document: dict[str, Any]) -> str:
         lines.append("|---|---|---|---|---|")
         for label in labels:
             record = records[label]
-            lines.append(
-                f"| [{label}]({page}#{anchor(label)}) | {record['title']} | {record['as_printed']}"
-                f" | {record['severity'] or ''} | {record['evidence']['corrected']} |"
+            cells = (
+                f"[{label}]({page}#{anchor(label)})",
+                _prose(record["title"]),
+                record["as_printed"],
+                record["severity"] or "",
+                record["evidence"]["corrected"],
             )
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -70,8 +74,7 @@ def _counts(records: list[dict[str, Any]]) -> list[str]:
     lines += [
         "",
         f"Of {mutants} small changes made to the code of the forms that hold, the checks refuse"
-        f" {killed}; the other {mutants - killed} are listed with the reason why they change"
-        f" nothing ({equivalent} listed).",
+        f" {killed}; {equivalent} change nothing, and are listed with the reason.",
     ]
     return lines
 
@@ -88,7 +91,7 @@ def section_page(document: dict[str, Any], section: str) -> str:
 def record_section(record: dict[str, Any]) -> str:
     """One record in full."""
     label = record["label"]
-    lines = [f"## {label} {{ #{anchor(label)} }}", "", f"*{record['title']}*", ""]
+    lines = [f"## {label} {{ #{anchor(label)} }}", "", f"*{_prose(record['title'])}*", ""]
     status = f"As printed: **{record['as_printed']}**"
     status += f" ({record['severity']})." if record["severity"] else "."
     lines += [f"{status} What holds: {record['evidence']['corrected']}.", ""]
@@ -99,7 +102,7 @@ def record_section(record: dict[str, Any]) -> str:
         lines += [f"Uses: {', '.join(_link(label, used) for used in record['uses'])}.", ""]
     for name, key in (("Source text", "ocr"), ("Remark", "remark")):
         if record[key]:
-            lines += [f"{name}: {record[key]}", ""]
+            lines += [f"{name}: {_prose(record[key])}", ""]
     for part in record["parts"]:
         lines += _part(part)
     return "\n".join(lines).rstrip()
@@ -115,17 +118,24 @@ def _formula(name: str, latex: str) -> list[str]:
     return [f"{name}:", "", f"$$\n{latex}\n$$", ""]
 
 
+def _prose(text: str) -> str:
+    """Plain text: what Markdown would take for markup is not."""
+    return re.sub(r"([\\\\`*_\[\]<>])", r"\\\1", text)
+
+
 def _part(part: dict[str, Any]) -> list[str]:
-    lines = [f"### {part['name']}", ""]
-    lines.append(f"As printed: {part['as_printed']}. What holds: {part['status']}.")
-    lines.append("")
+    name = _prose(part["name"])
+    name = name[0].upper() + name[1:]
+    lines = [f"**{name}.** As printed: {part['as_printed']}. What holds: {part['status']}.", ""]
     if (problem := problem_text(part)) is not None:
-        lines += [problem, ""]
+        lines += [_prose(problem), ""]
     if part["cites"]:
-        lines += [f"Taken on trust: {part['cites']}", ""]
+        lines += [f"Taken on trust: {_prose(part['cites'])}", ""]
     for printed in part["printed"]:
-        reading = f"Read as: {printed['reading']}" if printed["reading"] else "As it stands"
-        detail = f" ({printed['detail']})" if printed["detail"] else ""
+        reading = "As it stands"
+        if printed["reading"]:
+            reading = f"Read as: {_prose(printed['reading'])}"
+        detail = f" ({_prose(printed['detail'])})" if printed["detail"] else ""
         lines += [
             f"{reading}: {printed['outcome']}{detail}.",
             "",
@@ -134,7 +144,7 @@ def _part(part: dict[str, Any]) -> list[str]:
         ]
     if part["counterexample"]:
         sizes, entries, sides = counterexample_text(part["counterexample"])
-        lines += [f"Smallest counterexample: {sizes}; `{entries}`: {sides}.", ""]
+        lines += [f"Smallest counterexample: {sizes}; `{entries}`: {_prose(sides)}.", ""]
     if needs_final_form(part):
         lines += ["What holds:", "", f"$$\n{part['corrected']}\n$$", ""]
     if (evidence := evidence_text(part)) is not None:
@@ -142,5 +152,5 @@ def _part(part: dict[str, Any]) -> list[str]:
     if part["mutation"] and part["mutation"]["equivalent"]:
         lines += ["Changes that change nothing:", ""]
         equivalent = part["mutation"]["equivalent"]
-        lines += [*(f"- `{name}`: {reason}" for name, reason in equivalent.items()), ""]
+        lines += [*(f"- `{name}`: {_prose(reason)}" for name, reason in equivalent.items()), ""]
     return lines

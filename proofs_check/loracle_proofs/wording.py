@@ -28,8 +28,9 @@ def problem_text(part: dict[str, Any]) -> str | None:
 
 
 def needs_final_form(part: dict[str, Any]) -> bool:
-    """Whether the form that holds is another one than the single printed one."""
-    return bool(part["corrected"]) and (part["problem"] is not None or len(part["printed"]) != 1)
+    """Whether the form that holds is none of the printed ones that do."""
+    shown = {one["latex"] for one in part["printed"] if one["outcome"] == "holds"}
+    return bool(part["corrected"]) and part["corrected"] not in shown
 
 
 def evidence_text(part: dict[str, Any]) -> str | None:

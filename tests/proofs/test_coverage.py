@@ -59,6 +59,16 @@ def test_records_say_what_is_wrong_where_something_is() -> None:
                 assert part.cites, (record.label, part.name)
 
 
+def test_prose_is_plain_text() -> None:
+    """It is read on the terminal and on a page: formulas have fields of their own."""
+    for record in all_records():
+        prose = [record.title, record.ocr, record.remark]
+        for part in record.parts:
+            prose += [part.name, part.problem, part.cites]
+            prose += [claim.reading for claim in part.printed]
+        assert not [text for text in prose if "\\" in text or "$" in text], record.label
+
+
 def test_statuses_are_the_issue_s_own_words() -> None:
     assert {status.value for status in AsPrinted} == {
         "holds",

@@ -124,8 +124,8 @@ EQUATION_1_1 = Record(
             ),
         ),
     ),
-    remark=r"The vector of ones has its right length L here; Definitions 1.2, 2.5 and 3.1 print"
-    r" \mathbb{1}_n.",
+    remark="The vector of ones has its right length L here; Definitions 1.2, 2.5 and 3.1 print"
+    " 1_n.",
 )
 
 
@@ -215,10 +215,10 @@ DEFINITION_1_1 = Record(
             ),
         ),
     ),
-    remark=r"r bounds the rank of B A from above: B = 0, where training usually starts, gives rank"
-    r" zero. The strict inequality r < \min(a, b) is used nowhere, and Theorem 3.1, with"
-    r" r = L^{o(1)} and d = O(\log L), does not repeat it. The definition allows \alpha = 0;"
-    r" (3.2) and (3.3) divide by \alpha.",
+    remark="r bounds the rank of B A from above: B = 0, where training usually starts, gives rank"
+    " zero. The strict inequality r < min(a, b) is used nowhere, and Theorem 3.1, with"
+    " r = L^o(1) and d = O(log L), does not repeat it. The definition allows alpha = 0;"
+    " (3.2) and (3.3) divide by alpha.",
 )
 
 
@@ -336,8 +336,8 @@ LEMMA_1_1 = Record(
             " beta Q K^T matters; sqrt(log L) belongs to beta = 1/d, where B^2 bounds the scores.",
         ),
     ),
-    remark=r"(S4) sets \beta = 1, where the bound on the scores is d B^2, larger by d = O(\log L)"
-    r" than what the cited theorems have.",
+    remark="(S4) sets beta = 1, where the bound on the scores is d B^2, larger by d = O(log L)"
+    " than what the cited theorems have.",
 )
 
 

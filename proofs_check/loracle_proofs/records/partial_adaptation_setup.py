@@ -370,7 +370,7 @@ SIMPLIFICATION_S1 = Record(
     ),
     remark="The text gives no argument that leaving out the gradients in A_V and B_V changes no"
     " cost. The third part is one: they need f and c and nothing else of the scores, so that with"
-    r" f \approx U V^{\mathsf T} of rank k the product f^{\mathsf T} c costs two products with"
+    " f close to U V^T of rank k the product f^T c costs two products with"
     " matrices of k columns. W_V is fixed at its value in the step; (S2) then writes W_V* for it.",
 )
 
@@ -853,8 +853,8 @@ EQUATION_3_3 = Record(
             ),
         ),
     ),
-    remark=r"C^{(3)} is that of the corrected (S2), made of W_V; with \alpha / r absorbed in"
-    r" C^{(1)} the deduction needs no other value of it than one that is not zero.",
+    remark="C^(3) is that of the corrected (S2), made of W_V; with alpha / r absorbed in"
+    " C^(1) the deduction needs no other value of it than one that is not zero.",
 )
 
 
@@ -975,8 +975,8 @@ PROBLEM_2_RECORD = Record(
             " neither the gradient nor its transpose, and no step along it exists unless r = d.",
         ),
     ),
-    remark=r"The index i of the given C_i^{(1)}, C_i^{(2)}, C_i^{(3)}, Y_i belongs to the data set"
-    r" that (S3) left; (3.3) has none. \epsilon is given here, as it is not in Problem 1.",
+    remark="The index i of the given C_i^(1), C_i^(2), C_i^(3), Y_i belongs to the data set"
+    " that (S3) left; (3.3) has none. epsilon is given here, as it is not in Problem 1.",
 )
 
 RECORDS = (

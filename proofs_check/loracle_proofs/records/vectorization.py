@@ -253,7 +253,7 @@ RECORDS = (
             ),
         ),
         ocr="The text has one letter A for the factor and for the product; elsewhere the product is"
-        r" set in another face (\mathsf{A}, \mathsf{C}), which the source may have lost here.",
+        " set in another face (sans-serif A, C), which the source may have lost here.",
         remark="The definition does not say which rows block j has; they are the consecutive ones,"
         " and the second part is the use that Definitions 3.2 and 3.3 make of it.",
     ),
@@ -277,6 +277,6 @@ RECORDS = (
             ),
         ),
         remark="It is Definition 2.1's row-major vec that makes this true; for the column-major"
-        r" vec of most textbooks the factors change places: B \otimes A.",
+        " vec of most textbooks the factors change places: B (x) A.",
     ),
 )
