@@ -16,6 +16,7 @@ from loracle_proofs.relation import NotOrdered, Outcome, Relation, decide, tight
 from loracle_proofs.setting import Instance, Setting, symbolic_instance
 from loracle_proofs.statement import Claim, Part
 from loracle_reference.arithmetic.ball import Ball
+from loracle_reference.arithmetic.protocol import Matrix
 from loracle_reference.arithmetic.rational import Rational
 from loracle_reference.arithmetic.shapes import ShapeError
 
@@ -80,10 +81,20 @@ def judge(relation: Callable[..., Any], instance: Instance | None) -> tuple[Outc
     for one, outcome in zip(relations, outcomes, strict=True):
         if outcome is Outcome.ILL_TYPED:
             return outcome, f"the sides have shapes {_shape(one.left)} and {_shape(one.right)}"
-    witness = next(
-        (one.witness for one, o in zip(relations, outcomes, strict=True) if o is Outcome.FAILS), ""
-    )
+    failing = [one for one, o in zip(relations, outcomes, strict=True) if o is Outcome.FAILS]
+    witness = _plain_words(failing[0]) if failing else ""
     return worst(outcomes), witness
+
+
+_VERBS = {"=": "is not", "<=": "is not at most", "<": "is not less than"}
+
+
+def _plain_words(relation: Relation) -> str:
+    """What fails, where the sides are plain values: matrices have their counterexamples."""
+    if isinstance(relation.left, Matrix):
+        return relation.witness
+    words = f"{relation.left} {_VERBS[relation.sign]} {relation.right}"
+    return f"{relation.witness}: {words}" if relation.witness else words
 
 
 def _shape(side: Any) -> Any:

@@ -84,7 +84,7 @@ def test_plain_values_are_computed_once() -> None:
     assert good.exact
     assert good.outcome is Outcome.HOLDS
     assert bad.outcome is Outcome.FAILS
-    assert bad.detail == "the sum of one and two"
+    assert bad.detail == "the sum of one and two: 3 is not 4"
 
 
 def test_only_instances_that_meet_the_hypotheses_count() -> None:
