@@ -50,7 +50,9 @@ def evidence_text(part: dict[str, Any]) -> str | None:
     if run["attained"]:
         facts.append(f"attained at {run['attained']} instances")
     if mutation is not None and mutation["total"]:
-        facts.append(f"{mutation['killed']} of {mutation['total']} mutants refused")
+        equivalent = len(mutation["equivalent"])
+        unchanged = f", {equivalent} equivalent" if equivalent else ""
+        facts.append(f"{mutation['killed']} of {mutation['total']} mutants refused{unchanged}")
     if met:
         sizes = ", ".join(f"{name} = {size}" for name, size in met["sizes"].items())
         facts.append(f"hypotheses met, for instance, at {sizes}")

@@ -66,8 +66,8 @@ def test_truth_encloses_multiprecision(
     precise = Multiprecision(4 * DEFAULT_PRECISION)
     values = gradients(known, inputs, precise)
     shapes = output_shapes(known, inputs)
-    # An output may be exactly zero (one key: no gradient in Q and K); the radius is then that of the
-    # terms that cancel, which are of the size of the other outputs.
+    # An output may be exactly zero (one key: no gradient in Q and K); the radius is then that of
+    # the terms that cancel, which are of the size of the other outputs.
     largest = max(float(np.abs(enclosure.mid).max()) for enclosure in enclosures.values())
     for output, enclosure in enclosures.items():
         assert enclosure.shape == shapes[output]

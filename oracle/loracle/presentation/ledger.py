@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loracle.errors import UsageError
+from loracle.presentation.plain_formula import plain_formula
 from loracle.presentation.terminal import make_console
 from loracle_proofs.coverage import SECTIONS
 from loracle_proofs.markdown import index_page, record_section
@@ -101,7 +102,7 @@ def _print_record(record: dict[str, Any], console: Console) -> None:
     console.print(Text(record["label"], style="bold"), Text(record["title"]), sep="  ")
     console.print(Text("As printed: "), status, Text(severity), sep="")
     console.print(f"What holds: {record['evidence']['corrected']}", markup=False)
-    _print_formula("Printed", record["printed"], console)
+    _print_formula("Printed (LaTeX with --markdown)", record["printed"], console)
     if record["corrected"]:
         _print_formula("Corrected", record["corrected"], console)
     if record["uses"]:
@@ -124,17 +125,21 @@ def _print_part(part: dict[str, Any], console: Console) -> None:
     for printed in part["printed"]:
         reading = f"read as: {printed['reading']}" if printed["reading"] else "as it stands"
         detail = f" ({printed['detail']})" if printed["detail"] else ""
-        lines += [f"{reading}: {printed['outcome']}{detail}", f"    {printed['latex']}"]
+        lines += [
+            f"{reading}: {printed['outcome']}{detail}",
+            f"    {plain_formula(printed['latex'])}",
+        ]
     if (found := part["counterexample"]) is not None:
         lines.append(f"smallest counterexample: {'; '.join(counterexample_text(found))}")
     if needs_final_form(part):
-        lines += ["what holds:", f"    {part['corrected']}"]
+        lines += ["what holds:", f"    {plain_formula(part['corrected'])}"]
     if (evidence := evidence_text(part)) is not None:
         lines.append(f"evidence: {evidence}")
     for line in lines:
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+        text = line.lstrip()
+        console.print(Padding(Text(text), (0, 0, 0, 2 + len(line) - len(text))))
 
 
 def _print_formula(name: str, latex: str, console: Console) -> None:
     console.print(f"{name}:", markup=False)
-    console.print(Padding(Text(latex), (0, 0, 0, 4)))
+    console.print(Padding(Text(plain_formula(latex)), (0, 0, 0, 4)))
