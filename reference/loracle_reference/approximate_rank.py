@@ -35,13 +35,15 @@ _CODES_PER_LENGTH = 8
 class BinaryCode:
     """A linear code: all sums modulo 2 of the generators, integers whose bits are coordinates.
 
-    Raises ValueError unless there is a generator and every generator fits the width.
+    Raises ValueError unless there are a coordinate and a generator and every generator fits.
     """
 
     generators: tuple[int, ...]
     width: int
 
     def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"a code needs a width of at least 1 bit, got {self.width}")
         if not self.generators or any(not 0 <= g < 1 << self.width for g in self.generators):
             raise ValueError(f"a code needs generators of {self.width} bits, got {self.generators}")
 
@@ -148,7 +150,7 @@ def distance_to_identity(code: BinaryCode, gamma: Scalar, beta: Scalar = 1) -> F
         total = flint.arb(0)
         for distance, words in code.distances().items():
             total += words * as_ball(-rate * distance).exp()
-        return upper_fraction(total / (1 + total))
+        return min(upper_fraction(total / (1 + total)), Fraction(1))
 
 
 def printed_threshold_counterexample(bits: int, gamma: Scalar = 1) -> FullRankInstance:

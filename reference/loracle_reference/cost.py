@@ -79,14 +79,16 @@ def theorem_h1_constant() -> Fraction:
 
 
 def bounding_constant(count: Size, bound: Size) -> Fraction:
-    """The smallest C for which C bound - count, written in the symbols minus one, has no negative
-    coefficient; then count <= C bound wherever every symbol is at least 1.
+    """The smallest C >= 0 for which C bound - count, written in the symbols minus one, has no
+    negative coefficient; then count <= C bound wherever every symbol is at least 1.
 
     Each symbol s becomes 1 + s', s' >= 0: a polynomial in s' without negative coefficients is
     nowhere negative. A smaller C may hold, but not by this proof. Raises ValueError if there is no
-    such C, or if the bound itself has a negative coefficient.
+    such C, if the bound itself has a negative coefficient, or if either is no polynomial.
     """
-    symbols = sorted(sympy.sympify(count).free_symbols | sympy.sympify(bound).free_symbols, key=str)
+    found = sympy.sympify(count).free_symbols | sympy.sympify(bound).free_symbols
+    # Two numbers are polynomials in any symbol.
+    symbols = sorted(found, key=str) or [LENGTH]
     shift = {symbol: 1 + symbol for symbol in symbols}
     terms = _terms(count, shift, symbols)
     bound_terms = _terms(bound, shift, symbols)
@@ -244,7 +246,10 @@ def _terms(
 ) -> dict[tuple[int, ...], Fraction]:
     """Coefficients by exponents after the shift."""
     shifted = sympy.sympify(expression).subs(shift, simultaneous=True)
-    polynomial = sympy.Poly(shifted, *symbols)
+    try:
+        polynomial = sympy.Poly(shifted, *symbols, domain="QQ")
+    except (sympy.PolynomialError, sympy.CoercionFailed):
+        raise ValueError(f"not a polynomial with rational coefficients: {expression}") from None
     return {exponents: Fraction(int(c.p), int(c.q)) for exponents, c in polynomial.terms()}
 
 

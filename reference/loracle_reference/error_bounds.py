@@ -115,8 +115,10 @@ def relative_error_of_probabilities(exponential_error: Number) -> Number:
     If |p(s_jl) - exp(s_jl)| <= delta exp(s_jl) with delta < 1 for all keys l, then numerator and
     denominator of f~_jl = p(s_jl) / sum_m p(s_jm) lie within factors 1 - delta and 1 + delta of
     those of f_jl, so f~ / f is at most (1 + delta) / (1 - delta) = 1 + eta and at least
-    (1 - delta) / (1 + delta) = 1 - 2 delta / (1 + delta) >= 1 - eta.
+    (1 - delta) / (1 + delta) = 1 - 2 delta / (1 + delta) >= 1 - eta. Raises ValueError unless
+    delta is certainly below 1: beyond, p(s) may be zero or negative and nothing bounds f~.
     """
+    _require_below_one(exponential_error)
     return 2 * exponential_error / (1 - exponential_error)
 
 
@@ -128,8 +130,9 @@ def distance_from_relative_error(exponential_error: Number) -> Number:
     (1 + (rho - 1) x), which is largest at x = 1 / (1 + sqrt rho), with the value
     (sqrt rho - 1) / (sqrt rho + 1) = delta / (1 + sqrt(1 - delta^2)). As sqrt(1 - delta^2) >=
     1 - delta^2, this is at most t. The distance is f~(S) - f(S) for the S where f~ > f, a single
-    entry's difference at most that.
+    entry's difference at most that. Raises ValueError as `relative_error_of_probabilities`.
     """
+    _require_below_one(exponential_error)
     return exponential_error / (2 - exponential_error * exponential_error)
 
 
@@ -173,3 +176,8 @@ def gradient_error_from_rows(*, left_sum: Number, row_error: Number, half_spread
     sum_l p2_jl, and likewise for the approximations. So any constant may be subtracted from y.
     """
     return left_sum * row_error * half_spread
+
+
+def _require_below_one(exponential_error: Number) -> None:
+    if not exponential_error < 1:
+        raise ValueError(f"the relative error of exp must be below 1, got {exponential_error}")

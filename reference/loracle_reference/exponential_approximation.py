@@ -67,7 +67,7 @@ class ExponentialApproximation:
         return len(self.coefficients) - 1
 
     def __call__(self, x: Any) -> Any:
-        """p(x) by Horner's rule, in the arithmetic of x (int, Fraction or flint's rationals)."""
+        """p(x) by Horner's rule, exactly for an int or a Fraction."""
         value = self.coefficients[-1] + 0 * x
         for coefficient in reversed(self.coefficients[:-1]):
             value = value * x + coefficient

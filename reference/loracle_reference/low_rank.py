@@ -89,7 +89,8 @@ def centred_keys(arithmetic: Arithmetic[M], keys: M) -> M:
     """The keys less one common vector, the middle of each coordinate.
 
     <q_j, k_l - v> differs from <q_j, k_l> by a constant of row j, so f stays the same: only the
-    spread of the keys counts. No coordinate's largest magnitude grows. Shapes: (M, d), (M, d).
+    spread of the keys counts. No coordinate's largest magnitude grows but by rounding, in balls.
+    Shapes: (M, d), (M, d).
     """
     middle = arithmetic.matrix([Norms.of(keys).middles])
     return keys - middle.take_rows([0] * keys.shape[0])

@@ -37,7 +37,11 @@ M = TypeVar("M", bound=Matrix)
 
 @dataclass(frozen=True)
 class ApproximateGradient(Generic[M]):
-    """Gradients with max |outputs[name] - exact gradient| <= errors[name], the max norm."""
+    """Gradients with max |outputs[name] - exact gradient| <= errors[name], the max norm.
+
+    As in `low_rank`, of the exact matrices that the outputs stand for: balls hold one of them, and
+    their own radius comes on top.
+    """
 
     outputs: dict[str, M]
     errors: dict[str, Fraction]
@@ -139,18 +143,18 @@ def approximate_within(
     """The approximation of the problem within epsilon in the max norm, for every output.
 
     evaluate: from relative_error to the gradient, for instance `low_rank_aloragc_gradient` with its
-    other arguments bound. A first, cheap one tells how the error goes with relative_error (about
-    proportionally); what is returned is certified, whatever the guess. Raises ValueError unless
-    epsilon > 0.
+    other arguments bound. A first, cheap one tells how the error goes with the relative error that
+    its polynomial achieved (about proportionally); what is returned is certified, whatever the
+    guess, but the radius of balls is not in it (`ApproximateGradient`): take them precise enough
+    for epsilon. Raises ValueError unless epsilon > 0.
     """
     target = as_fraction(epsilon)
     if target <= 0:
         raise ValueError(f"the error to stay within must be positive, got {epsilon}")
-    relative_error = Fraction(1, 2)
-    gradient = evaluate(relative_error)
+    gradient = evaluate(Fraction(1, 2))
     while gradient.error > target:
-        relative_error = relative_error * target / (gradient.error * Fraction(17, 16))
-        gradient = evaluate(relative_error)
+        achieved = gradient.probabilities.approximation.relative_error
+        gradient = evaluate(achieved * target / (gradient.error * Fraction(17, 16)))
     return gradient
 
 

@@ -9,6 +9,7 @@ from math import comb, factorial, prod
 from typing import TypeVar
 
 from loracle_reference.arithmetic.protocol import Arithmetic, Matrix, Scalar
+from loracle_reference.arithmetic.shapes import ShapeError
 
 __all__ = [
     "monomial_count",
@@ -70,8 +71,15 @@ def polynomial_factors(
 
     By the multinomial theorem <q, k>^n = sum over |mu| = n of n! / mu! q^mu k^mu, so the weight of
     the monomial mu is w_mu = a_|mu| |mu|! / mu!. Shapes: queries (L, d), keys (M, d), U (L, k),
-    V (M, k) with k = C(d+g, g), g = len(coefficients) - 1. The L x M matrix is not formed.
+    V (M, k) with k = C(d+g, g), g = len(coefficients) - 1. The L x M matrix is not formed. Raises
+    ShapeError, a ValueError, unless both have d columns, ValueError if there is no coefficient.
     """
+    if queries.shape[1] != keys.shape[1]:
+        raise ShapeError(
+            f"the numbers of columns must be equal, got {queries.shape} and {keys.shape}"
+        )
+    if not coefficients:
+        raise ValueError("a polynomial needs at least one coefficient")
     degree = len(coefficients) - 1
     weights = [
         [coefficients[sum(mu)] * (factorial(sum(mu)) // prod(map(factorial, mu)))]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import e, log, sqrt
+from math import e, inf, log, sqrt
 
 from loracle_reference.arithmetic.exact_scalar import as_fraction
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
@@ -79,10 +79,10 @@ def asymptotic_degree(radius: float, error: float) -> float:
     That is an absolute error. A relative error delta on [-R, R] is, times exp(x - R) <= 1, the
     absolute error eps = delta exp(-2 R) on [0, B] with B = 2 R; `error` is delta. The second term
     stands for n >> B; where n / B < e its logarithm is taken as 1, the two terms being of one size.
-    Raises ValueError unless radius > 0 and 0 < error < 1.
+    Raises ValueError unless radius is finite and > 0 and 0 < error < 1.
     """
-    if radius <= 0 or not 0 < error < 1:
-        raise ValueError(f"needs radius > 0 and 0 < error < 1, got {radius} and {error}")
+    if not 0 < radius < inf or not 0 < error < 1:
+        raise ValueError(f"needs a finite radius > 0 and 0 < error < 1, got {radius} and {error}")
     interval = 2 * radius
     digits = interval + log(1 / error)
     return max(sqrt(interval * digits), digits / log(max(e, digits / interval)))

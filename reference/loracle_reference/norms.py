@@ -17,6 +17,7 @@ from loracle_reference.arithmetic.ball import BallMatrix
 from loracle_reference.arithmetic.exact_scalar import as_fraction
 from loracle_reference.arithmetic.object_matrix import ObjectMatrix
 from loracle_reference.arithmetic.protocol import Matrix
+from loracle_reference.arithmetic.shapes import ShapeError
 from loracle_reference.upper_bounds import lower_fraction, square_root_above, upper_fraction
 
 __all__ = ["Norms", "dot_bound"]
@@ -109,8 +110,12 @@ def dot_bound(left: Norms, right: Norms) -> Fraction:
     """A bound of max |<x_j, y_l>| over all rows, from (L + M) d entries and no L x M matrix.
 
     The smallest of: the columns' maxima multiplied; Hoelder's inequality with exponents (1, inf),
-    (inf, 1) and (2, 2). Each is at most d ||x||_max ||y||_max.
+    (inf, 1) and (2, 2). Each is at most d ||x||_max ||y||_max, the last but for the rounding of its
+    square roots. Raises ShapeError, a ValueError, unless the rows have one length.
     """
+    widths = len(left.lower[0]), len(right.lower[0])
+    if widths[0] != widths[1]:
+        raise ShapeError(f"the numbers of columns must be equal, got {widths[0]} and {widths[1]}")
     columns = zip(left.column_maxima, right.column_maxima, strict=True)
     return min(
         sum((x * y for x, y in columns), Fraction(0)),

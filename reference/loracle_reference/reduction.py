@@ -165,9 +165,15 @@ def balance(instance: AloragcInstance[M], factor: Scalar) -> AloragcInstance[M]:
 def norm_bound_after_balancing(bound: Scalar, rank: int, factor: Scalar) -> Fraction:
     """Gamma = max(B / t, t B / r), what bounds |C1 W| and |C2| of `balance(embed(...), t)`.
 
-    In max norm, if B bounds |A1 X| and |A2| (Definition G.1). Exact scalars.
+    In max norm, if B bounds |A1 X| and |A2| (Definition G.1). Exact scalars; raises ValueError
+    unless B >= 0, r >= 1 and t > 0.
     """
     b, t = as_fraction(bound), as_fraction(factor)
+    if b < 0 or rank < 1 or t <= 0:
+        raise ValueError(
+            f"expected a bound >= 0, a rank >= 1 and a positive factor, got {bound}, {rank} and "
+            f"{factor}"
+        )
     return max(b / t, t * b / rank)
 
 

@@ -71,10 +71,12 @@ def test_a_simplex_attains_the_bound(size: int) -> None:
     assert rank(simplex) == size - 1 == identity_rank_lower_bound(size, Fraction(1, size))
 
 
-def test_the_bound_without_the_off_diagonal_is_refuted() -> None:
-    """Rank n for every epsilon < 1, as the diagonal alone would have it."""
-    simplex = [[Fraction(i == j) - Fraction(1, 3) for j in range(3)] for i in range(3)]
-    assert rank(simplex) < 3
+def test_the_bound_without_the_diagonal_is_refuted() -> None:
+    """epsilon in the place of eta = epsilon / (1 - epsilon), as if the diagonal were one."""
+    size, epsilon = 3, Fraction(1, 3)
+    simplex = [[Fraction(i == j) - epsilon for j in range(size)] for i in range(size)]
+    assert rank(simplex) < size / (1 + (size - 1) * epsilon**2)
+    assert rank(simplex) >= identity_rank_lower_bound(size, epsilon)
 
 
 def test_nearer_than_one_over_n_the_rank_is_full() -> None:
@@ -107,6 +109,12 @@ def test_the_distance_to_the_identity_is_that_of_f(bits: int, gamma: Fraction) -
     identity = Ball(120).matrix(np.eye(instance.length))
     actual = Norms.of(explicit(instance) - identity).maximum
     assert abs(actual - instance.identity_distance) < Fraction(1, 2**50)
+
+
+def test_no_distance_exceeds_one() -> None:
+    """A negative beta: the other words have all the weight, and rounding goes up."""
+    code = BinaryCode((1, 2, 4, 8), 4)
+    assert distance_to_identity(code, 3, -5) == 1
 
 
 def test_a_distance_from_the_nearest_word_alone_is_refuted() -> None:
@@ -160,6 +168,7 @@ def test_with_beta_one_over_d_the_same_matrices_say_nothing() -> None:
         (lambda: printed_threshold_counterexample(3, 0), "bits >= 1 and gamma > 0"),
         (lambda: BinaryCode((), 3), "needs generators of 3 bits"),
         (lambda: BinaryCode((8,), 3), "needs generators of 3 bits"),
+        (lambda: BinaryCode((0,), -1), "a width of at least 1 bit, got -1"),
     ],
 )
 def test_bad_arguments_are_named(call: object, message: str) -> None:

@@ -25,8 +25,9 @@ from loracle_reference.evaluation_orders import (
     sum_over,
 )
 from loracle_reference.gradient import aloragc_gradient
+from loracle_reference.monomials import monomial_features
 
-from .monomials import monomial_features, taylor_coefficients
+from .monomials import taylor_coefficients
 from .problems import ALORAGC, make_problem
 from .scalar_counting import ScalarCounting
 
@@ -126,6 +127,11 @@ def test_bounding_constants() -> None:
     assert cost.bounding_constant(0, n) == 0
     with pytest.raises(ValueError, match=r"terms in n\*\*3"):
         cost.bounding_constant(n**3, n**2 + 1)
+    assert cost.bounding_constant(-n, n) == 0
+    assert cost.bounding_constant(3, 5) == Fraction(3, 5)
+    for count, bound in ((1 / n, n), (n, sympy.sqrt(n))):
+        with pytest.raises(ValueError, match="not a polynomial with rational coefficients"):
+            cost.bounding_constant(count, bound)
     with pytest.raises(ValueError, match="negative coefficients"):
         cost.bounding_constant(n, n**2 - 3 * n + 3)
 

@@ -204,6 +204,8 @@ def test_sums_over_a_symbol() -> None:
 def test_repetitions_nest_and_end() -> None:
     counting = Counting()
     x = counting.symbol_matrix(1, 1)
+    with counting.repeated(0):
+        _ = x.exp()
     with counting.repeated(n), counting.repeated(m):
         _ = x + x
     with pytest.raises(ShapeError), counting.repeated(q):
@@ -293,3 +295,16 @@ def test_entries_give_their_sizes() -> None:
     for bad in ([[1, float("nan")]], [[1], [2, 3]], np.zeros(3)):
         with pytest.raises(ValueError, match=r"matrix|finite"):
             counting.matrix(bad)
+
+
+def test_no_operation_is_taken_back() -> None:
+    """A count below zero would subtract operations, and so would a sum of no terms."""
+    counting = Counting()
+    x = counting.symbol_matrix(n, n)
+    for count in (-1, -n, 0.5, sympy.Rational(1, 2)):
+        with pytest.raises(ValueError, match="repeated an integer >= 0 of times"):
+            counting.repeated(count).__enter__()
+    for count in (0, -1, -n):
+        with pytest.raises(ValueError, match="must be a positive integer"):
+            counting.sum_over(count, lambda j: x @ x)
+    assert counting.operations == Operations()

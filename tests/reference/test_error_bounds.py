@@ -276,3 +276,14 @@ def test_the_bounds_take_balls_and_floats() -> None:
     exact = error_bounds.distance_from_relative_error(Fraction(1, 3))
     assert enclosed.contains(flint.fmpq(exact.numerator, exact.denominator))
     assert error_bounds.distance_from_relative_error(1 / 3) == pytest.approx(float(exact))
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [error_bounds.relative_error_of_probabilities, error_bounds.distance_from_relative_error],
+)
+@pytest.mark.parametrize("delta", [1, Fraction(3, 2), 2.0, flint.arb(1, 0.5)])
+def test_no_bound_without_a_relative_error_below_one(bound: Any, delta: Any) -> None:
+    """p may vanish on a whole row, or f~ have entries below zero; a ball may reach beyond one."""
+    with pytest.raises(ValueError, match="must be below 1"):
+        bound(delta)

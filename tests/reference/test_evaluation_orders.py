@@ -21,8 +21,9 @@ from loracle_reference.evaluation_orders import (
     sum_over,
 )
 from loracle_reference.gradient import score_gradient
+from loracle_reference.monomials import monomial_features
 
-from .monomials import monomial_features, taylor_coefficients
+from .monomials import taylor_coefficients
 from .problems import ALORAGC, make_problem
 
 _BALL = Ball(160)

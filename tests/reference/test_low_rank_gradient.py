@@ -92,6 +92,20 @@ def test_a_demanded_accuracy_is_met_and_certified(contract: str, epsilon: float)
     assert all(worst(gradient, exact, name) <= epsilon for name in exact)
 
 
+@pytest.mark.parametrize("epsilon", [Fraction(1, 10 * 2**k) for k in range(0, 40, 3)])
+def test_a_demanded_accuracy_takes_two_evaluations(epsilon: Fraction) -> None:
+    """The error goes with what the polynomial achieved, often far below what was demanded of it."""
+    problem = make_problem(ALORAGC, {"L": 2, "M": 3, "d": 1, "r": 1}, 0.3, 1)
+    demanded = []
+
+    def evaluate(relative_error: Fraction) -> ApproximateGradient[BallMatrix]:
+        demanded.append(relative_error)
+        return approximated(problem, low_rank_aloragc_gradient, relative_error)
+
+    assert approximate_within(epsilon, evaluate).error <= epsilon
+    assert len(demanded) <= 2
+
+
 def test_an_accuracy_of_nothing_is_refused() -> None:
     problem = make_problem(ALORAGC, {"L": 2, "M": 2, "d": 1, "r": 1}, 0.5, 0)
     with pytest.raises(ValueError, match="must be positive, got 0"):

@@ -74,3 +74,8 @@ def test_bad_sizes_are_named() -> None:
         monomial_count(0, 2)
     with pytest.raises(ValueError, match="got 2 and -1"):
         monomial_exponents(2, -1)
+    two, three = (Exact().matrix([[1] * width]) for width in (2, 3))
+    with pytest.raises(ValueError, match=r"columns must be equal, got \(1, 2\) and \(1, 3\)"):
+        polynomial_factors(Exact(), two, three, [1])
+    with pytest.raises(ValueError, match="at least one coefficient"):
+        polynomial_factors(Exact(), two, two, [])

@@ -139,6 +139,8 @@ def test_a_row_adds_up() -> None:
         (lambda: rank_exponent(0, 4), "rank >= 1 and length >= 2"),
         (lambda: rank_exponent(1, 1), "rank >= 1 and length >= 2"),
         (lambda: asymptotic_degree(0, 0.5), "radius > 0 and 0 < error < 1"),
+        (lambda: asymptotic_degree(float("nan"), 0.5), "radius > 0 and 0 < error < 1"),
+        (lambda: asymptotic_degree(float("inf"), 0.5), "radius > 0 and 0 < error < 1"),
         (
             lambda: phase_row(log2_length=0, width=1, beta=1, gamma_squared=1),
             "log2_length >= 1, width >= 1",

@@ -75,3 +75,9 @@ def test_a_ball_that_knows_nothing_is_refused() -> None:
     nothing = Ball(60).matrix([[1.0]]).divide_rows(Ball(60).matrix([[0.0]]))
     with pytest.raises(ValueError, match="evaluate with a higher precision"):
         Norms.of(nothing)
+
+
+def test_rows_of_two_lengths_are_refused() -> None:
+    x, y = (Norms.of(Exact().matrix([[1] * width])) for width in (2, 3))
+    with pytest.raises(ValueError, match="numbers of columns must be equal, got 2 and 3"):
+        dot_bound(x, y)

@@ -106,7 +106,29 @@ def test_rings_do_not_mix_and_names_are_unique() -> None:
     one, other = first.matrix([[first.symbol("x")]]), second.matrix([[second.symbol("x")]])
     with pytest.raises(TypeError, match="two rings"):
         _ = one + other
-    with pytest.raises(ValueError, match="a name of its own"):
-        Polynomial(["x", "x"])
+    for names in (["x", "x"], ["x", "E_0"], ["R_7"]):
+        with pytest.raises(ValueError, match="a name of its own"):
+            Polynomial(names)
+    with pytest.raises(ValueError, match=r"an identifier, got \['a b'\]"):
+        Polynomial(["a b"])
     with pytest.raises(TypeError):
         first.matrix([["x"]])
+
+
+def test_an_element_of_another_ring_proves_nothing() -> None:
+    """exp(x) of one ring and exp(2 x) of another are both E_0, in one context of flint's."""
+    first, second = Polynomial(["x"]), Polynomial(["x"])
+    here = first.exponential(first.symbol("x"))
+    foreign = second.exponential(second.symbol("x") * 2)
+    assert str(here) == str(foreign) == "E_0"
+    for mix in (
+        lambda: here - foreign,
+        lambda: foreign * here,
+        lambda: first.matrix([[foreign]]),
+        lambda: first.matrix([[1]]).scale(foreign),
+        lambda: first.exponential(foreign),
+        lambda: first.reciprocal(foreign),
+        lambda: first.is_zero(second.matrix([[foreign]])),
+    ):
+        with pytest.raises(TypeError, match="two rings"):
+            mix()

@@ -291,6 +291,9 @@ def test_balanced_norms() -> None:
         reached = norm_bound_after_balancing(bound, rank, factor)
         assert max(_norms(balance(embedded, factor))) == reached
         assert reached >= balanced_norm_bound(bound, rank)
+    for bad in ((-1, 4, 1), (3, 0, 1), (3, 4, 0), (3, 4, -1)):
+        with pytest.raises(ValueError, match="a bound >= 0, a rank >= 1 and a positive factor"):
+            norm_bound_after_balancing(*bad)
     # In the scores nothing has changed: r Gamma^2 = B^2.
     assert rank * balanced_norm_bound(bound, rank) ** 2 == bound**2
 

@@ -260,7 +260,14 @@ class Counting(Arithmetic[CountingMatrix]):
 
     @contextmanager
     def repeated(self, count: Size) -> Iterator[None]:
-        """Enters every operation of the block `count` times, which may be a Size or zero."""
+        """Enters every operation of the block `count` times.
+
+        Raises ValueError unless `count`, an int or a Size, can be at least 0.
+        """
+        try:
+            count = _size(count + 1) - 1
+        except ValueError:
+            raise ValueError(f"a block is repeated an integer >= 0 of times, got {count}") from None
         before = self._repetitions
         self._repetitions = _canonical(before * count)
         try:
@@ -269,8 +276,11 @@ class Counting(Arithmetic[CountingMatrix]):
             self._repetitions = before
 
     def sum_over(self, count: Size, term: Callable[[int], CountingMatrix]) -> CountingMatrix:
-        """term(0) + ... + term(count - 1), each term costing what term(0) costs."""
-        with self.repeated(count):
+        """term(0) + ... + term(count - 1), each term costing what term(0) costs.
+
+        Raises ValueError unless there can be at least one term.
+        """
+        with self.repeated(_size(count)):
             first = term(0)
         with self.repeated(count - 1):
             return first + first

@@ -102,7 +102,8 @@ class Polynomial(Arithmetic[PolynomialMatrix]):
     """The ring Q[symbols, E_1 ..., R_1 ...] with R_i D_i = 1.
 
     symbols: names of the indeterminates, each an identifier. exponentials, reciprocals: how many
-    different ones may be formed; OverflowError beyond. Raises ValueError if a name is given twice.
+    different ones may be formed; OverflowError beyond. Raises ValueError if a name is no
+    identifier, given twice, or that of an exponential or a reciprocal (E_0, R_0 and so on).
     """
 
     name = "polynomial"
@@ -110,11 +111,14 @@ class Polynomial(Arithmetic[PolynomialMatrix]):
     def __init__(
         self, symbols: Sequence[str], *, exponentials: int = 24, reciprocals: int = 8
     ) -> None:
-        if len(set(symbols)) != len(symbols):
-            raise ValueError("every symbol of a ring needs a name of its own")
         # Reciprocals first: in the lexicographic order they lead every relation R_i D_i - 1.
         names = [f"{_RECIPROCALS}_{index}" for index in range(reciprocals)]
         names += [f"{_EXPONENTIALS}_{index}" for index in range(exponentials)]
+        if len({*names, *symbols}) != len(names) + len(symbols):
+            raise ValueError("every symbol of a ring needs a name of its own, not E_i or R_i")
+        wrong = [symbol for symbol in symbols if not symbol.isidentifier()]
+        if wrong:
+            raise ValueError(f"every symbol of a ring must be an identifier, got {wrong}")
         self._context = flint.fmpq_mpoly_ctx.get([*names, *symbols], "lex")
         generators = self._context.gens()
         self._free_reciprocals = list(generators[:reciprocals])
@@ -130,9 +134,12 @@ class Polynomial(Arithmetic[PolynomialMatrix]):
     def element(self, value: Scalar) -> Element:
         """A rational number, or an element of this ring, as an element of the ring.
 
-        Raises TypeError on anything else.
+        Raises TypeError on anything else, so on an element of another ring: its E_0 is another
+        exponential, even where flint has one context for both.
         """
         if isinstance(value, Element):
+            if value.ring is not self:
+                raise TypeError("cannot mix polynomials of two rings")
             return value
         fraction = as_fraction(value)
         constant = flint.fmpq(fraction.numerator, fraction.denominator)
@@ -186,7 +193,7 @@ class Polynomial(Arithmetic[PolynomialMatrix]):
         leading terms of the relations have no indeterminate in common, as for the sums of
         exponentials of different rows of a softmax (the relations are then a Groebner basis).
         """
-        value = element.term
+        value = self.element(element).term
         while True:
             reduced = value
             for _, _, relation in self._divisors:
