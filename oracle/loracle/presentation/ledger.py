@@ -47,13 +47,13 @@ def print_ledger(label: str | None, *, form: Literal["table", "json", "markdown"
         document = load_results()
     except FileNotFoundError:
         raise UsageError("no results are installed: run `make proofs` in a checkout") from None
+    record = None if label is None else _find(document, label)
     if document["sources"] != source_stamp():
         click.echo(
             "These results were obtained from other sources than those installed:"
             " run `make proofs` for results of these.",
             err=True,
         )
-    record = None if label is None else _find(document, label)
     if form == "json":
         shown = document if record is None else {**document, "records": [record]}
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
