@@ -10,6 +10,7 @@ from typing import Any
 import sympy
 
 from loracle_proofs.code_instances import one_code
+from loracle_proofs.full_adaptation_settings import FIXED_VALUES
 from loracle_proofs.hard_instances import HardClass, hard_classes
 from loracle_proofs.low_rank_settings import (
     BALLS,
@@ -17,6 +18,11 @@ from loracle_proofs.low_rank_settings import (
     SMALL_FULL_ADAPTATION,
     SMALL_PROBLEM_2,
     distance,
+)
+from loracle_proofs.records.full_adaptation import (
+    surrogate_as_printed,
+    surrogate_shapes,
+    surrogate_under_vec,
 )
 from loracle_proofs.records.reduction import ATTENTION_LOSS, gradient_at
 from loracle_proofs.relation import Relation, at_most, equal, less, max_norm
@@ -41,7 +47,7 @@ from loracle_reference.reduction import (
     balance,
     embed,
 )
-from loracle_reference.vectorization import vec
+from loracle_reference.vectorization import mat, vec
 
 __all__ = ["RECORDS"]
 
@@ -164,13 +170,21 @@ def operations() -> Relation:
 
 
 def shapes_printed(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -> list[Relation]:
-    """dL/dA is d x r and dL/dB is r x d."""
-    return [equal(dL_dA.shape, (d, r)), equal(dL_dB.shape, (r, d))]
+    """G^(A) in R^(d x r) and G^(B) in R^(r x d), their entries those of the gradients."""
+    return [equal(mat(vec(dL_dA), d, r), dL_dA), equal(mat(vec(dL_dB), r, d), dL_dB)]
+
+
+def shapes_under_vec(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -> list[Relation]:
+    """The same, of which only the vectors are compared."""
+    return [
+        equal(vec(mat(vec(dL_dA), d, r)), vec(dL_dA)),
+        equal(vec(mat(vec(dL_dB), r, d)), vec(dL_dB)),
+    ]
 
 
 def shapes(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -> list[Relation]:
-    """dL/dA is r x d and dL/dB is d x r."""
-    return [equal(dL_dA.shape, (r, d)), equal(dL_dB.shape, (d, r))]
+    """G^(A) in R^(r x d) and G^(B) in R^(d x r)."""
+    return [equal(mat(vec(dL_dA), r, d), dL_dA), equal(mat(vec(dL_dB), d, r), dL_dB)]
 
 
 def full_gradients_within(arguments: Any) -> list[Relation]:
@@ -237,11 +251,6 @@ def absorbed(C1: Matrix, W: Matrix, C2: Matrix, beta: Scalar) -> Relation:
     return equal(
         (C1 @ W @ C2.T).scale(beta).softmax_rows(), (C1.scale(beta) @ W @ C2.T).softmax_rows()
     )
-
-
-def norm_kept(C1: Matrix, W: Matrix, beta: Scalar) -> Relation:
-    """||(beta C1) W|| = ||C1 W||."""
-    return equal(max_norm(C1.scale(beta) @ W), max_norm(C1 @ W))
 
 
 def norm_multiplied(C1: Matrix, W: Matrix, beta: Scalar) -> Relation:
@@ -348,6 +357,44 @@ _NORMS = (
     " statement then solves them in almost linear time, which Lemma G.1 excludes under SETH."
 )
 
+_ONLY_VECTORS = (
+    "only the vectors are compared, so that a surrogate is the gradient cut into rows of another"
+    " length"
+)
+
+_SHAPES = Part(
+    "shapes",
+    setting=FIXED_VALUES,
+    printed=(
+        Claim(
+            r"\widetilde G_\mu^{(A)}=\frac{\partial\mathcal L}{\partial A_\mu}"
+            r"\in\mathbb R^{d\times r},\;\widetilde G_\mu^{(B)}"
+            r"=\frac{\partial\mathcal L}{\partial B_\mu}\in\mathbb R^{r\times d}",
+            surrogate_as_printed,
+        ),
+        Claim(
+            r"\underline{\widetilde G}_\mu^{(A)}=\frac{\partial\mathcal L}"
+            r"{\partial\underline A_\mu},\;\underline{\widetilde G}_\mu^{(B)}"
+            r"=\frac{\partial\mathcal L}{\partial\underline B_\mu}",
+            surrogate_under_vec,
+            reading=_ONLY_VECTORS,
+        ),
+    ),
+    corrected=Claim(
+        r"\widetilde G_\mu^{(A)}\in\mathbb R^{r\times d},\;"
+        r"\widetilde G_\mu^{(B)}\in\mathbb R^{d\times r}",
+        surrogate_shapes,
+    ),
+    severity=Severity.NOTATION,
+    problem="A_mu is r x d and B_mu is d x r; the shapes of their surrogates are exchanged, as in"
+    " Problem 3. The difference of the vectors is typed, that of the matrices is not unless r = d.",
+)
+
+_LOST_SHAPE = (
+    "This source has two shapes for the surrogate of B_mu, d x r and r x d, the lines being out of"
+    " order. The second, as in Problem 3, is the one taken."
+)
+
 _HARD = r"\beta d\,\Gamma_Q\Gamma_K=o(\log L)"
 
 RECORDS = (
@@ -355,7 +402,8 @@ RECORDS = (
         "Simplification (S4)",
         title="The inverse temperature set to one",
         kind=Kind.SIMPLIFICATION,
-        printed=r"\beta=1\text{ without loss of generality}",
+        printed=r"\beta=1\text{ without loss of generality};\quad\beta,\alpha/r"
+        r"\text{ do not impact the running time}",
         corrected=r"\operatorname{softmax}(\beta\,C^{(1)}W(C^{(2)})^{\mathsf T})"
         r"=\operatorname{softmax}((\beta C^{(1)})W(C^{(2)})^{\mathsf T}),\quad"
         r"\|\beta C^{(1)}W\|_\infty=\beta\,\|C^{(1)}W\|_\infty",
@@ -375,13 +423,12 @@ RECORDS = (
             Part(
                 "norms",
                 setting=TEMPERATURE,
-                printed=(Claim(r"\|(\beta C^{(1)})W\|_\infty=\|C^{(1)}W\|_\infty", norm_kept),),
-                corrected=Claim(
-                    r"\|(\beta C^{(1)})W\|_\infty=|\beta|\,\|C^{(1)}W\|_\infty", norm_multiplied
+                printed=(
+                    Claim(
+                        r"\|(\beta C^{(1)})W\|_\infty=|\beta|\,\|C^{(1)}W\|_\infty",
+                        norm_multiplied,
+                    ),
                 ),
-                severity=Severity.FATAL_TO_STATEMENT,
-                problem="beta can be absorbed in C1, but then the norm that every later statement"
-                " is about is multiplied by it.",
             ),
             Part(
                 "scores",
@@ -391,6 +438,7 @@ RECORDS = (
                         r"\|C^{(1)}W(C^{(2)})^{\mathsf T}\|_\infty"
                         r"\le\|C^{(1)}W\|_\infty\|C^{(2)}\|_\infty",
                         scores_printed,
+                        reading="beta = 1 leaves the bounds of the lemmas built on as they are",
                     ),
                 ),
                 corrected=Claim(
@@ -401,12 +449,13 @@ RECORDS = (
                     scores,
                     extremal=(_ALL_EQUAL,),
                 ),
-                severity=Severity.FATAL_TO_STATEMENT,
+                severity=Severity.MISSING,
                 problem="Scores are at most Gamma^2 for beta = 1/d, the scaling of the lemmas that"
-                " the paper builds on, and up to d Gamma^2 for beta = 1, where d = Theta(log L).",
+                " the paper builds on, and up to d Gamma^2 for beta = 1. Lemma 3.3 and Theorem 3.1"
+                " take over the threshold of beta = 1/d without the factor d.",
             ),
             Part(
-                "rank",
+                "do not impact the running time",
                 printed=(
                     Claim(
                         r"k_1(\beta=1,\Gamma)\le k_1(\beta=1/d,\Gamma)\text{ for one }\Gamma",
@@ -419,12 +468,14 @@ RECORDS = (
                     rank_at_inverse_width,
                 ),
                 severity=Severity.FATAL_TO_STATEMENT,
-                problem="At the same Gamma, f on the signs of a code needs full rank L for beta = 1"
-                " and has a far smaller one for beta = 1/d.",
+                problem="True of the exact gradient. Of approximations it is not: at the same C1, W"
+                " and C2, f on the signs of a code needs full rank for beta = 1 and a far smaller"
+                " one for beta = 1/d. beta may be put into C1, but then the norm of C1 W contains"
+                " it.",
             ),
         ),
-        remark="For the exact gradient beta and alpha/r are indeed only a rescaling. alpha/r is"
-        " treated likewise: it is part of C1, and of its norm.",
+        remark="Putting beta into C1 is without loss of generality, as putting alpha/r there is."
+        " What is lost is the threshold, where later statements take over that of beta = 1/d.",
     ),
     Record(
         "Theorem 3.1",
@@ -496,9 +547,17 @@ RECORDS = (
                 setting=PROBLEM_2,
                 printed=(
                     Claim(
-                        r"\widetilde G_Q^{(A)}\in\mathbb R^{d\times r},\;"
-                        r"\widetilde G_Q^{(B)}\in\mathbb R^{r\times d}",
+                        r"\widetilde G_Q^{(A)}=\frac{\partial\mathcal L}{\partial A_Q}"
+                        r"\in\mathbb R^{d\times r},\;\widetilde G_Q^{(B)}"
+                        r"=\frac{\partial\mathcal L}{\partial B_Q}\in\mathbb R^{r\times d}",
                         shapes_printed,
+                    ),
+                    Claim(
+                        r"\underline{\widetilde G}_Q^{(A)}=\frac{\partial\mathcal L}"
+                        r"{\partial\underline A_Q},\;\underline{\widetilde G}_Q^{(B)}"
+                        r"=\frac{\partial\mathcal L}{\partial\underline B_Q}",
+                        shapes_under_vec,
+                        reading=_ONLY_VECTORS,
                     ),
                 ),
                 corrected=Claim(
@@ -507,15 +566,17 @@ RECORDS = (
                     shapes,
                 ),
                 severity=Severity.NOTATION,
-                problem="A_Q is r x d and B_Q is d x r; the shapes of their gradients are"
-                " exchanged, as in Problem 2.",
+                problem="A_Q is r x d and B_Q is d x r; the shapes of their surrogates are"
+                " exchanged, as in Problem 2. The difference of the vectors is typed, that of the"
+                " matrices is not unless r = d.",
             ),
         ),
         remark="Unconditionally, what fails is the proof's first step: Lemma 3.3 is false as"
         " printed. The contradiction of the theorem itself is with Lemma G.1, which is cited: what"
         " is computed is that its class of instances meets the hypotheses. Time is linear in L for"
-        " each feature; it is L^(1+o(1)) where k1 = L^o(1), under the corrected condition. Lemma"
-        " 3.2 and Problem 1 have r < d; r = L^o(1) is a wider range, which the operations allow.",
+        " each feature; it is L^(1+o(1)) where k1 = L^o(1), under the corrected condition."
+        " Definition 1.1 and Theorem A.1 have r < d; r = L^o(1) is a wider range, which the"
+        " operations allow.",
     ),
     Record(
         "Theorem B.1",
@@ -613,7 +674,9 @@ RECORDS = (
                 problem="G^(A) stands in both norms: one vector would have to be both gradients."
                 " Theorem F.1 has G^(B) in the first.",
             ),
+            _SHAPES,
         ),
+        ocr=_LOST_SHAPE,
         remark="Two of the four norms do not bind: C_Q2 = X_K W_K and C_K1 W_K^T ="
         " X_Q W_Q W_K^T, C_K2 = X_K give the same scores, and either pair bounds them. The"
         " gradients of the V adapter, which Definition B.1 has and Problem 3 drops, come with the"
@@ -661,7 +724,9 @@ RECORDS = (
                     ),
                 ),
             ),
+            _SHAPES,
         ),
+        ocr=_LOST_SHAPE,
         remark="The theorem is meant to repeat Theorem B.1, whose name its proof has.",
     ),
 )

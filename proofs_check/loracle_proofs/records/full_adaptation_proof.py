@@ -510,9 +510,10 @@ def b_trick(
 _ADAPTERS_ANY_KEYS = replace(FIXED_VALUES, square={})
 _ONE_ADAPTER_ANY_KEYS = replace(ONE_ADAPTER, square={})
 
+_ROW_MAJOR = "J_B and J_A are B (x) I and I (x) A^T"
 _SMALL_T_READING = (
     "T(d^2, d^2) is the matrix of size d^2 x d^2 that transposes d x d matrices, T(d, d); f_K f_K"
-    " stands for f_K f_K^T"
+    f" stands for f_K f_K^T; {_ROW_MAJOR}"
 )
 _SMALL_T_PROBLEM = (
     "T(d^2, d^2) has d^4 rows, the J have d^2; and the product f_K f_K of two columns does not"
@@ -649,12 +650,12 @@ PROOF_OF_LEMMA_F4 = Record(
                 Claim(
                     _third("B", _SMALL, "p_{K,j}"),
                     a_third_line_with_small_t,
-                    reading="T(d, d) is meant",
+                    reading=f"T(d, d) is meant; {_ROW_MAJOR}",
                 ),
                 Claim(
                     _third("B", _SMALL, "p_{K,j}"),
                     a_third_line_with_small_t,
-                    reading="T(d, d) is meant, and r = d",
+                    reading=f"T(d, d) is meant, and r = d; {_ROW_MAJOR}",
                     setting=SQUARE_ADAPTERS,
                 ),
             ),
@@ -674,8 +675,12 @@ PROOF_OF_LEMMA_F4 = Record(
                     r"\sum_{j=1}^L J_{B_K}^{\mathsf T} (\mathsf C_j^K)^{\mathsf T} p_{K,j} ="
                     r" \operatorname{vec}(B_K^{\mathsf T} (C_K^{(1)})^{\mathsf T} p_K C_K^{(2)})",
                     a_trick,
+                    reading=_ROW_MAJOR,
                 ),
             ),
+            severity=Severity.NOTATION,
+            problem="True of the Jacobian of the row-major vec, which Lemma E.1 introduces as J_B,"
+            " and not of the matrix that it displays, the Jacobian of the column-major vec.",
         ),
         Part(
             "B_K, first line",
@@ -715,8 +720,8 @@ PROOF_OF_LEMMA_F4 = Record(
                     rf"\sum_{{j=1}}^L J_{{A_K}}^{{\mathsf T}} {_BLOCK} {_bracket(_OUTER)} q_{{K,j}}"
                     rf" = \sum_{{j=1}}^L J_{{A_K}}^{{\mathsf T}} {_BLOCK} q_{{K,j}}",
                     q_in_place_of_p,
-                    reading="T(d^2, d^2)^T is left out on both sides, and f_K f_K stands for f_K"
-                    " f_K^T",
+                    reading="T(d^2, d^2)^T is left out on both sides, f_K f_K stands for f_K"
+                    f" f_K^T, and {_ROW_MAJOR}",
                 ),
             ),
             corrected=Claim(
@@ -736,12 +741,12 @@ PROOF_OF_LEMMA_F4 = Record(
                 Claim(
                     _third("A", _SMALL, "p_{K,j}"),
                     b_third_line_with_small_t,
-                    reading="T(d, d) is meant",
+                    reading=f"T(d, d) is meant; {_ROW_MAJOR}",
                 ),
                 Claim(
                     _third("A", _SMALL, "p_{K,j}"),
                     b_third_line_with_small_t,
-                    reading="T(d, d) is meant, and r = d",
+                    reading=f"T(d, d) is meant, and r = d; {_ROW_MAJOR}",
                     setting=SQUARE_ADAPTERS,
                 ),
             ),
@@ -1325,7 +1330,10 @@ PROOF_OF_THEOREM_B1 = Record(
     ocr="A_Q is read without its underline, and its formula with a transposition after vec that"
     " Lemma F.4 does not have. In the chain for B_K the indices of C, p1 and p2 are not legible and"
     " two of its lines run into each other; its third step is lost.",
-    remark="The surrogates stand without the underline of Problem 3. The lost factor d L M is a"
+    remark="The surrogates stand without the underline of Problem 3. The first step for A_K is said"
+    " to follow from Lemma F.3; it is Lemma F.4 that has the formula. The products with T are said"
+    " to take o(L^(1+o(1))) time, where L^(1+o(1)) is meant: the one says nothing more than the"
+    " other. The lost factor d L M is a"
     " polynomial in L, so that it costs no more than a smaller error of p1 and p2.",
 )
 

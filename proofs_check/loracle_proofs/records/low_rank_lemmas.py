@@ -43,6 +43,7 @@ from loracle_reference.vectorization import row_wise_kronecker
 
 __all__ = [
     "ABSORBED",
+    "EVERY_LENGTH",
     "FULL_RANK",
     "RANK_PARTS",
     "RECORDS",
@@ -99,13 +100,18 @@ def _norm_rate(one: FullRankInstance) -> Fraction:
 
 
 def hypotheses_on_codes() -> list[Relation]:
-    """Gamma = 1 bounds the entries of C1 W and C2, Gamma^2 / log2 L falls, d <= 4 log2 L."""
+    """Gamma = 1 bounds the entries of C1 W and C2, Gamma^2 / log2 L falls, d <= 4 log2 L, beta = 1,
+    |f - I| <= 1 / (4 L), and within 1 / (2 L) of f the rank is L."""
     instances = code_instances()
     largest = [max(abs(x) for row in one.code.signs() for x in row) for one in instances]
     return [
         *(equal(entry, one.gamma) for entry, one in zip(largest, instances, strict=True)),
         *(less(_norm_rate(later), _norm_rate(earlier)) for earlier, later in pairwise(instances)),
         *(at_most(one.width, WIDTH_PER_BIT * _bits(one)) for one in instances),
+        *(equal(one.beta, 1) for one in instances),
+        *(at_most(one.identity_distance, Fraction(1, 4 * one.length)) for one in instances),
+        *(equal(one.tolerated_error, Fraction(1, 2 * one.length)) for one in instances),
+        *(equal(one.rank_lower_bound, one.length) for one in instances),
     ]
 
 
@@ -408,22 +414,42 @@ FULL_RANK = (
 )
 """What is wrong with the rank in Lemmas 3.3 and F.5."""
 
+EVERY_LENGTH = (
+    "The error that the lemma allows, epsilon / poly(L), is taken to be at most 1/(2L). Ten lengths"
+    " do not refute an asymptotic claim, but such codes exist for every power of two L: for a"
+    " random linear code of width d the sum S of exp(-2 dist) over the other words has the mean"
+    " (L - 1) ((1 + exp(-2)) / 2)^d, below 1/(4L) for d = 4 log2 L, and f is within S / (1 + S) of"
+    " the identity."
+)
+"""Why the codes refute Lemmas 3.3 and F.5 as asymptotic statements."""
+
+_WEAKER = (
+    "a weaker bound than 1/(4 L), which holds as well; the distance to the identity is only bounded"
+)
+
 RANK_PARTS = (
     Part(
-        "the codes meet the hypotheses",
+        "the codes meet the hypotheses and need rank L",
         printed=(
             Claim(
                 r"\|C^{(1)}W\|_\infty=\|C^{(2)}\|_\infty=\Gamma=1=o(\sqrt{\log L}),\quad"
-                r"d\le4\log_2L",
+                r" d\le4\log_2L,\quad\beta=1,\quad\|f-I\|_\infty\le\frac1{4L},\quad"
+                r"\|M-f\|_\infty\le\frac1{2L}\Rightarrow\operatorname{rank}M=L",
                 hypotheses_on_codes,
+                equivalent={
+                    "hypotheses_on_codes: 1 -> 2 #1": _WEAKER,
+                    "hypotheses_on_codes: 4 * one.length -> 4": _WEAKER,
+                    "hypotheses_on_codes: 4 * one.length -> one.length": _WEAKER,
+                },
             ),
         ),
     ),
     Part(
-        "the codes give nearly the identity",
+        "attention on the codes is as near to the identity as their distances say",
         printed=(
             Claim(
-                r"\|f-I\|_\infty\le\frac1{4L}\text{ or less, from the distances of the words}",
+                r"\|f-I\|_\infty\le\frac S{1+S},\quad S=\sum_{l\ne j}"
+                r"e^{-2\operatorname{dist}(j,l)},\quad L\le32",
                 identity_on_codes,
             ),
         ),
@@ -478,7 +504,7 @@ RECORDS = (
                 printed=(Claim(r"k_1\le L^{1/2}\text{ for large }L", rank_as_printed),),
                 corrected=Claim(
                     r"|U_1V_1^{\mathsf T}-f|\le\frac{2\delta}{1-\delta}f,\quad"
-                    r"U_1V_1^{\mathsf T}\mathbb 1=\mathbb 1,\quad k_1=\binom{d+g}{g}",
+                    r" U_1V_1^{\mathsf T}\mathbb 1=\mathbb 1,\quad k_1=\binom{d+g}{g}",
                     certified_probabilities,
                     setting=CERTIFIED,
                 ),
@@ -487,12 +513,12 @@ RECORDS = (
             ),
             *RANK_PARTS,
         ),
-        remark="The refutation rests on no hypothesis of complexity theory. That k1 = L^o(1) under"
-        " the corrected hypotheses: with log(1/delta) = O(log L), g = O(max(sqrt(R log(1/delta)),"
-        " log(1/delta) / log(log(1/delta)/R))) = o(log L) (Aggarwal and Alman, 2022), so that"
-        " log k1 <= g log(e (1 + d/g)) = o(log L); the growth along four lengths is computed. What"
-        " counts is the spread of the scores in a row: keys shifted by a common vector give the"
-        " same f, so the condition is sufficient, not necessary.",
+        remark=f"The refutation rests on no hypothesis of complexity theory. {EVERY_LENGTH} That k1"
+        " = L^o(1) under the corrected hypotheses: with log(1/delta) = O(log L), g ="
+        " O(max(sqrt(R log(1/delta)), log(1/delta) / log(log(1/delta)/R))) = o(log L) (Aggarwal"
+        " and Alman, 2022), so that log k1 <= g log(e (1 + d/g)) = o(log L); the growth along four"
+        " lengths is computed. What counts is the spread of the scores in a row: keys shifted by a"
+        " common vector give the same f, so the condition is sufficient, not necessary.",
     ),
     Record(
         "Lemma 3.4",
@@ -576,7 +602,7 @@ RECORDS = (
                 severity=Severity.MISSING,
                 problem="The lemma bounds no norm, and q determines forward attention f C3 through"
                 " a d x d system: under SETH the stated time is impossible without the hypotheses"
-                " of Lemma 3.3.",
+                " of Lemma 3.3, where C3^T C3 has an inverse of at most poly(L).",
             ),
         ),
     ),
@@ -634,7 +660,7 @@ RECORDS = (
         r"\in\mathbb R^{L\times k_4}:\;\|U_4V_4^{\mathsf T}-p_2\|_\infty"
         r"\le\epsilon/\operatorname{poly}(L),\text{ in time }L^{1+o(1)}",
         corrected=r"p_2[j,\cdot]=(f_jf_j^{\mathsf T}q_j)^{\mathsf T};\quad"
-        r"U_4=\operatorname{diag}(\widetilde r)U_1,\;V_4=V_1,\;k_4=k_1:\quad"
+        r" U_4=\operatorname{diag}(\widetilde r)U_1,\;V_4=V_1,\;k_4=k_1:\quad"
         r"\|U_4V_4^{\mathsf T}-p_2\|_\infty\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r,"
         r"\quad e_r=M(e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q)",
         uses=("Lemma 3.3", "Lemma 3.5", "Definition 3.6", "Equation (3.6)"),
@@ -673,7 +699,7 @@ RECORDS = (
                 corrected=Claim(
                     r"\|U_4V_4^{\mathsf T}-p_2\|_\infty"
                     r"\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r,\quad"
-                    r"e_r=M(e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q)",
+                    r" e_r=M(e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q)",
                     p2_in_factors,
                     extremal=(SAME_SIGNS,),
                 ),

@@ -12,6 +12,7 @@ from typing import Any
 from loracle_proofs.low_rank_settings import FULL_APPROXIMATIONS, FULL_CERTIFIED
 from loracle_proofs.records.low_rank_lemmas import (
     ABSORBED,
+    EVERY_LENGTH,
     FULL_RANK,
     RANK_PARTS,
     SAME_SIGNS,
@@ -304,7 +305,7 @@ RECORDS = (
             *RANK_PARTS,
         ),
         remark="W is W_Q for Q and W_K^T for K. The scores of both are the same, so f_Q = f_K and"
-        " two matrices would do; the four norms are not the same.",
+        f" two matrices would do; the four norms are not the same. {EVERY_LENGTH}",
     ),
     Record(
         "Lemma F.6",
@@ -324,7 +325,7 @@ RECORDS = (
                 printed=(
                     Claim(
                         r"U_1^\mu=f_\mu,\;V_1^\mu=I:\quad"
-                        r"U_1^\mu(V_1^\mu)^{\mathsf T}C^{(3)}-Y=c_\mu",
+                        r" U_1^\mu(V_1^\mu)^{\mathsf T}C^{(3)}-Y=c_\mu",
                         residuals_exist,
                         code=(residual_exists,),
                     ),
@@ -367,7 +368,7 @@ RECORDS = (
                 printed=(
                     Claim(
                         r"U_2^\mu=C^{(3)},\;V_2^\mu=c_\mu:\quad"
-                        r"U_2^\mu(V_2^\mu)^{\mathsf T}=q_\mu",
+                        r" U_2^\mu(V_2^\mu)^{\mathsf T}=q_\mu",
                         both_q_exist,
                         code=(q_exists,),
                     ),
@@ -399,7 +400,8 @@ RECORDS = (
                 ),
                 severity=Severity.MISSING,
                 problem="The hypotheses of Lemma F.5 are not stated; without them the time is"
-                " impossible under SETH, as in Lemma 3.5.",
+                " impossible under SETH, as in Lemma 3.5, where C3^T C3 has an inverse of at most"
+                " poly(L).",
             ),
         ),
     ),
@@ -461,7 +463,7 @@ RECORDS = (
         corrected=r"p_2^\mu[j,\cdot]=(f_{\mu,j}f_{\mu,j}^{\mathsf T}q_{\mu,j})^{\mathsf T};\quad"
         r"\|U_4^\mu(V_4^\mu)^{\mathsf T}-p_2^\mu\|_\infty"
         r"\le e_f\|r_\mu\|_\infty+(\|f_\mu\|_\infty+e_f)\,e_r,\quad"
-        r"e_r=M(e_f\|q_\mu\|_\infty+(\|f_\mu\|_\infty+e_f)\,e_q)," + _BOTH,
+        r" e_r=M(e_f\|q_\mu\|_\infty+(\|f_\mu\|_\infty+e_f)\,e_q)," + _BOTH,
         uses=("Lemma F.5", "Lemma F.7", "Definition F.8", "Lemma 3.7", "Lemma F.4"),
         parts=(
             Part(

@@ -20,6 +20,7 @@ from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
 from loracle_reference import gradient
 from loracle_reference.arithmetic.counting import Counting
 from loracle_reference.arithmetic.protocol import Matrix
+from loracle_reference.arithmetic.shapes import ShapeError
 from loracle_reference.vectorization import column_wise_kronecker, row_wise_kronecker
 
 __all__ = ["RECORDS"]
@@ -131,10 +132,17 @@ def q_error_from_f(C3: Matrix, error_f: Matrix, d: int, M: int) -> Relation:
 # Proof of Lemma 3.6
 
 
-def product_in_columns(U1: Matrix, U2: Matrix, V1: Matrix, V2: Matrix) -> Relation:
-    """(U1 (/) U2)(V1 (/) V2)^T = (U1 V1^T) o (U2 V2^T) for the column-wise Kronecker product."""
-    U3 = column_wise_kronecker(U1, U2)
-    V3 = column_wise_kronecker(V1, V2)
+def _first_columns(matrix: Matrix, count: int) -> Matrix:
+    if matrix.shape[1] < count:
+        raise ShapeError(f"{count} columns are needed, got {matrix.shape}")
+    return matrix.take_columns(list(range(count)))
+
+
+def product_in_columns(U1: Matrix, U2: Matrix, V1: Matrix, V2: Matrix, k1: int) -> Relation:
+    """(U1 (/) U2)(V1 (/) V2)^T = (U1 V1^T) o (U2 V2^T) for the column-wise Kronecker product, of
+    the first k1 columns of U2 and of V2."""
+    U3 = column_wise_kronecker(U1, _first_columns(U2, k1))
+    V3 = column_wise_kronecker(V1, _first_columns(V2, k1))
     return equal(U3 @ V3.T, (U1 @ V1.T) * (U2 @ V2.T))
 
 
@@ -260,11 +268,25 @@ def p2_by_rows(C1: Matrix, C2: Matrix, p1: Matrix, f: Matrix, r: Matrix, dL_dW: 
     return equal(dL_dW, C1.T @ (p1 - f.scale_rows(r)) @ C2)
 
 
+def p2_all_by_columns(
+    C1: Matrix, C2: Matrix, C3: Matrix, f: Matrix, c: Matrix, r: Matrix, dL_dW: Matrix
+) -> Relation:
+    """dL/dW = C1^T p^T C2 with F = f^T, q = C3 c^T, p = F o q - F diag(r)."""
+    F, q = f.T, C3 @ c.T
+    return equal(dL_dW, C1.T @ (F * q - F.T.scale_rows(r).T).T @ C2)
+
+
 def p2_factors_as_printed(U1: Matrix, V1: Matrix, q: Matrix) -> Relation:
     """p2 = U4 V4^T with U4 = U1, V4 = diag(r) V1, for f = U1 V1^T."""
     r = (U1 @ V1.T).row_dot(q)
     U4, V4 = U1, V1.scale_rows(r)
     return equal(U4 @ V4.T, gradient.p2(U1 @ V1.T, q))
+
+
+def p2_factors_in_columns(U1: Matrix, V1: Matrix, q: Matrix) -> Relation:
+    """p2^T = V1 (diag(r) U1)^T for F = V1 U1^T, whose columns are the f_j."""
+    r = (U1 @ V1.T).row_dot(q)
+    return equal(V1 @ U1.scale_rows(r).T, gradient.p2(U1 @ V1.T, q).T)
 
 
 def p2_factors(U1: Matrix, V1: Matrix, q: Matrix) -> Relation:
@@ -578,6 +600,14 @@ _ABSORBED = (
     " entries are written in O(log L) bits"
 )
 _UNNAMED = "The factor is a polynomial in L, so poly(L) can absorb it, but no line says so"
+_ALL_BY_COLUMNS = (
+    "f, q and p2 have the columns f_j, q_j, p2_j, as the lemma has p2, against Definition 3.4,"
+    " (E.1) and (3.6)"
+)
+_FOR_COLUMNS = (
+    "Right for f by columns; f has the rows f_j by Definition 3.4, which (E.1) follows, and then"
+    " the diagonal matrix belongs on the left."
+)
 _ROWS = "row j of q belongs to query j: q = c C3^T as in the proof of Theorem H.1, not Lemma 3.2"
 
 RECORDS = (
@@ -768,7 +798,7 @@ RECORDS = (
         r"\le\|\widetilde f\odot\widetilde q-\widetilde f\odot q\|_\infty"
         r"+\|\widetilde f\odot q-f\odot q\|_\infty\le\epsilon/\operatorname{poly}(L)",
         corrected=r"(A\oslash B)[j,\cdot]=A[j,\cdot]\otimes B[j,\cdot],\quad"
-        r"p_1=f\odot(c\,(C^{(3)})^{\mathsf T}),\quad\|U_3V_3^{\mathsf T}-p_1\|_\infty"
+        r" p_1=f\odot(c\,(C^{(3)})^{\mathsf T}),\quad\|U_3V_3^{\mathsf T}-p_1\|_\infty"
         r"\le e_f\|q\|_\infty+(\|f\|_\infty+e_f)\,e_q",
         uses=("Lemma 3.6", "Definition 3.6", "Lemma 3.2"),
         parts=(
@@ -791,10 +821,10 @@ RECORDS = (
                     code=(row_wise_kronecker,),
                 ),
                 severity=Severity.ILL_TYPED,
-                problem="The column-wise product as defined pairs columns of equal number, so it"
-                " needs k1 = k2, and has L^2 rows and k1 columns, not the L x k1 k2 that the"
-                " definition states. The product with these sizes, for which the identity holds,"
-                " is row-wise.",
+                problem="The column-wise product as defined pairs the first k1 columns, so it needs"
+                " k2 >= k1 and leaves out B's other columns; it has L^2 rows and k1 columns, not"
+                " the L x k1 k2 that the definition states. The product with these sizes, for which"
+                " the identity holds, is row-wise.",
             ),
             Part(
                 "p1",
@@ -865,7 +895,7 @@ RECORDS = (
         r"=(U_1V_1^{\mathsf T})[j,\cdot]\cdot[(U_2V_2^{\mathsf T})[j,\cdot]]^{\mathsf T}"
         r"=U_1[j,\cdot]\,V_1^{\mathsf T}V_2\,(U_2[j,\cdot])^{\mathsf T}",
         corrected=r"r_j=\langle f_j,q_j\rangle\approx"
-        r"U_1[j,\cdot]\,V_1^{\mathsf T}U_2\,(V_2[j,\cdot])^{\mathsf T}"
+        r" U_1[j,\cdot]\,V_1^{\mathsf T}U_2\,(V_2[j,\cdot])^{\mathsf T}"
         r"\text{ for }U_2V_2^{\mathsf T}\approx C^{(3)}c^{\mathsf T}",
         uses=("Lemma 3.5", "Definition 3.6"),
         parts=(
@@ -921,17 +951,25 @@ RECORDS = (
         r"\quad\|U_4V_4^{\mathsf T}-p_2\|_\infty\le e_f\|r\|_\infty+(\|f\|_\infty+e_f)\,e_r",
         uses=("Lemma 3.7", "Equation (E.1)", "Definition 3.6"),
         ocr="The lines of the error display stand in disorder in this source, and tildes may be"
-        " lost: the two identical terms may differ in print.",
+        " lost: the two identical terms may differ in print, and p2~ may be made of f~ there, not"
+        " of the exact f.",
         parts=(
             Part(
                 "p2 from r",
                 setting=APPROXIMATIONS,
-                printed=(Claim(r"p_2=f\operatorname{diag}(r)", p2_as_printed),),
+                printed=(
+                    Claim(r"p_2=f\operatorname{diag}(r)", p2_as_printed),
+                    Claim(
+                        r"p_2=F\operatorname{diag}(r),\quad F=f^{\mathsf T},\quad"
+                        r"\frac{\partial\mathcal L}{\partial W}"
+                        r"=(C^{(1)})^{\mathsf T}(F\odot q-p_2)^{\mathsf T}C^{(2)}",
+                        p2_all_by_columns,
+                        reading=_ALL_BY_COLUMNS,
+                    ),
+                ),
                 corrected=Claim(r"p_2=\operatorname{diag}(r)f", p2_by_rows),
-                severity=Severity.FATAL_TO_PROOF,
-                problem="f has the rows f_j, and row j of p2 is r_j f_j: the diagonal matrix"
-                " belongs on the left. On the right it weighs keys by the numbers of the queries,"
-                " and with it (3.6) is not the gradient.",
+                severity=Severity.NOTATION,
+                problem=_FOR_COLUMNS,
             ),
             Part(
                 "factors",
@@ -942,14 +980,21 @@ RECORDS = (
                         r"\quad f=U_1V_1^{\mathsf T}",
                         p2_factors_as_printed,
                     ),
+                    Claim(
+                        r"p_2^{\mathsf T}=V_1\,(\operatorname{diag}(r)U_1)^{\mathsf T},\quad"
+                        r" f^{\mathsf T}=V_1U_1^{\mathsf T}",
+                        p2_factors_in_columns,
+                        reading=_ALL_BY_COLUMNS,
+                    ),
                 ),
                 corrected=Claim(
                     r"p_2=U_4V_4^{\mathsf T},\;U_4=\operatorname{diag}(r)U_1,\;V_4=V_1,"
                     r"\quad f=U_1V_1^{\mathsf T}",
                     p2_factors,
                 ),
-                severity=Severity.FATAL_TO_PROOF,
-                problem="Even with the exact f and r the printed factors give f diag(r).",
+                severity=Severity.NOTATION,
+                problem=f"{_FOR_COLUMNS} Of f by rows, the printed factors make f diag(r), even if"
+                " they are exact.",
             ),
             Part(
                 "error, query by query",
@@ -1025,7 +1070,8 @@ RECORDS = (
             ),
         ),
         remark="The equation of the error holds for the matrix with the rows f~_j r~_j, not for"
-        " U4 V4^T with the printed factors.",
+        " U4 V4^T with the printed factors. p2~ is written with the exact f, of which no low rank"
+        " is known; the factors are those of f~, which is meant.",
     ),
     Record(
         "Proof of Theorem 3.1",

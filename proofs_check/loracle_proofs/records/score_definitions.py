@@ -382,7 +382,7 @@ RECORDS = (
                 ),
                 severity=Severity.NOTATION,
                 problem="The function is declared with an argument x and defined with the argument"
-                " vec(W); x occurs nowhere in the paper's definitions.",
+                " vec(W); x is nowhere defined.",
             ),
         ),
     ),
