@@ -379,6 +379,11 @@ def query_gradient_of_terms(derivative: Derivative) -> Relation:
     return equal(derivative(query_key_loss, "WQ"), derivative(query_terms, "WQ"))
 
 
+_LINE_OCR = (
+    "The source draws the line under W alone, under W_Q as well; whether in print it reaches over"
+    " the index and the transposition cannot be told."
+)
+
 _F1 = (
     r"\frac{\partial \mathcal L(\underline{W_Q}, \underline{W_K})}{\partial \underline{W_Q}} ="
     r" \frac{\partial}{\partial \underline{W_Q}} \sum_{j=1}^L \sum_{i=1}^d \mathcal"
@@ -397,6 +402,7 @@ EQUATION_F1 = Record(
     kind=Kind.EQUATION,
     printed=_F1,
     corrected=_F1 + r",\quad \mathcal L = \frac{1}{2} \|\cdots\|_F^2",
+    ocr=_LINE_OCR,
     uses=("Definition F.5", "Equation (B.2)"),
     parts=(
         Part(
@@ -458,6 +464,7 @@ EQUATION_F2 = Record(
     kind=Kind.EQUATION,
     printed=_F2,
     corrected=_F2_CORRECTED,
+    ocr=_LINE_OCR,
     uses=("Definition F.5", "Equation (B.2)", "Lemma 2.1"),
     parts=(
         Part(

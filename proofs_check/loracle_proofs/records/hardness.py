@@ -55,7 +55,11 @@ HYPOTHESIS_1 = seth(
 )
 
 HYPOTHESIS_2 = seth(
-    "Hypothesis 2", "Hypothesis 1 once more, in the section on related work, with the same formula."
+    "Hypothesis 2",
+    "Hypothesis 1 once more, in the section on related work, with the same formula. The prose"
+    " before"
+    " it has the quantifiers the other way round: for every fixed k, k-SAT is solved in"
+    " 2^((1-eps)n) for some eps > 0.",
 )
 
 
@@ -139,9 +143,11 @@ THEOREM_A1 = Record(
     r" \|X^{(K)} W_K^\star\|_\infty \le \Gamma,\quad"
     r" \|\alpha X_i^{(Q)} B_Q A_Q / r\|_\infty \le \Gamma,\quad Y = 0,\quad"
     r" \epsilon = O((\log L)^{-4})",
-    corrected=r"\text{for some } B = O(\sqrt{\log L} \cdot \kappa(L)),\ r = O(\log L):\quad"
+    corrected=r"\text{SETH}\Rightarrow\text{no }O(L^{2-\delta})\text{ algorithm; }"
+    r"\text{for some } B = O(\sqrt{\log L} \cdot \kappa(L)),\ r = O(\log L):\quad"
     r" \overline W_Q^\star = 0,\quad \|C^{(1)} W\|_\infty \le B,\quad"
-    r" \|C^{(2)}\|_\infty \le B / r,\quad Y = 0",
+    r" \|C^{(2)}\|_\infty \le B / r,\quad \|C^{(3)}\|_\infty \le B,\quad d \ge r,\quad Y = 0,"
+    r" \quad \epsilon = O((\log L)^{-4})",
     uses=("Hypothesis 1", "Lemma G.1", "Problem 2"),
     parts=(
         Part(
@@ -320,7 +326,10 @@ PROOF_SKETCH = Record(
         ),
     ),
     remark="The first clause is true, as its part shows, with r = d in Definition G.1 and an error"
-    " that may grow by d times the norm of the other adapter; it is just of no use here.",
+    " that may grow by d times the norm of the other adapter; it is just of no use here. The"
+    " lead-in"
+    " of Appendix A names Problem 1 and the hardness of the forward pass (2023) as the source; what"
+    " is reduced is AttLGC (2024a), to Problem 2.",
 )
 
 
@@ -404,7 +413,8 @@ REMARK_A1 = Record(
             "the threshold",
             printed=(
                 Claim(
-                    r"\text{hard instances: } \Gamma / \sqrt{\log L} \to \infty",
+                    r"\text{hard instances, balanced as below: }"
+                    r" \Gamma / \sqrt{\log L} \to \infty",
                     hard_above_root_log,
                 ),
             ),
@@ -415,7 +425,9 @@ REMARK_A1 = Record(
                 code=(balanced_norm_bound,),
             ),
             severity=Severity.FATAL_TO_STATEMENT,
-            problem="Scaling C1 down and C2 up makes both norms of the hard instances B / sqrt(r),"
+            problem="That nothing is efficient above sqrt(log L) stands; that this is where the"
+            " transition is does not. Scaling C1 down and C2 up makes both norms of the hard"
+            " instances B / sqrt(r),"
             " which for r = Theta(log L) is O(kappa) and may be far below sqrt(log L): they meet"
             " the hypothesis of Theorem 3.1 as printed, which would refute SETH. The scores are"
             " sums of d products; with beta = 1 it is d Gamma^2, not Gamma^2, that must pass"

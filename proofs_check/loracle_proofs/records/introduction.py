@@ -216,8 +216,9 @@ DEFINITION_1_1 = Record(
         ),
     ),
     remark="r bounds the rank of B A from above: B = 0, where training usually starts, gives rank"
-    " zero. The strict inequality r < min(a, b) is used nowhere, and Theorem 3.1, with"
-    " r = L^o(1) and d = O(log L), does not repeat it. The definition allows alpha = 0;"
+    " zero. The strict inequality r < min(a, b) is used in no proof; Theorem A.1 repeats"
+    " it, and Theorem 3.1, with r = L^o(1) and d = O(log L), does not. The definition allows"
+    " alpha = 0;"
     " (3.2) and (3.3) divide by alpha.",
 )
 
@@ -316,6 +317,7 @@ LEMMA_1_1 = Record(
                     r"\|\beta Q K^{\mathsf T}\|_\infty \le B^2 = \Theta(\log L)"
                     r" \text{ for every } \beta > 0",
                     scores_below_square,
+                    reading="the threshold is one for every beta, beta Q K^T being bounded by B^2",
                 ),
                 Claim(
                     r"\|Q K^{\mathsf T} / d\|_\infty \le B^2",
@@ -891,9 +893,12 @@ _UPDATE = Claim(r"W_\mu - W_\mu^\star = \alpha B_\mu A_\mu / r", product_of_righ
 _ADAPTER_PRODUCT = Part(
     "the LoRA matrices",
     setting=FULL_ADAPTATION,
-    printed=(Claim(r"W_\mu - W_\mu^\star = \alpha A_\mu B_\mu / r", product_of_wrong_order),),
+    printed=(
+        Claim(r"W_\mu - W_\mu^\star = \alpha A_\mu B_\mu / r", product_of_wrong_order),
+        replace(_UPDATE, reading="A_mu B_mu is B_mu A_mu"),
+    ),
     corrected=_UPDATE,
-    severity=Severity.ILL_TYPED,
+    severity=Severity.TYPO,
     problem="A_mu B_mu is an r x r matrix, not the update B_mu A_mu of a weight; a condition on it"
     " would not bound the update: A = (1 -1), B = (1 1)^T have A B = 0 and B A != 0.",
 )
@@ -917,7 +922,9 @@ THEOREM_1_1 = Record(
         ),
     ),
     remark="Hypothesis 1 (SETH), on which the formal version rests, is not repeated in the"
-    " informal one; the sentence before it names it.",
+    " informal one; the sentence before it names it. The contributions and section 4 call"
+    " L^(2-o(1)) subquadratic: L^2 / log L is of that form, and Theorem A.1, which has"
+    " O(L^(2-delta)) for a constant delta, does not exclude it.",
 )
 
 THEOREM_1_2 = Record(
@@ -939,7 +946,10 @@ THEOREM_1_2 = Record(
     ),
     remark="ALoRAGC of the introduction is Problem 1, with N samples and the gradients in A_V and"
     " B_V; Theorems 3.1 and B.1 solve Problems 2 and 3, with one sample and without V. The record"
-    " of (S1) has what is missing for V.",
+    " of (S1) has what is missing for V. The paragraph after it names the encoding of numbers as"
+    " the"
+    " only assumption; the theorems also assume norm bounds on data and weights, d = O(log L) and"
+    " r = L^o(1), and Theorem A.1 SETH.",
 )
 
 

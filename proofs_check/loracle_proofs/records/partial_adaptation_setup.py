@@ -364,8 +364,12 @@ SIMPLIFICATION_S1 = Record(
                     r"{\partial B_V} = \frac{\alpha}{r} (X^{(V)})^{\mathsf T} f^{\mathsf T} c"
                     r" A_V^{\mathsf T}",
                     gradients_of_values,
+                    reading="equivalent means that the gradients left out cost no more",
                 ),
             ),
+            severity=Severity.MISSING,
+            problem="That the gradients in A_V and B_V may be left out of an analysis of cost is"
+            " not shown. They need f and c and nothing else of the scores.",
         ),
     ),
     remark="The text gives no argument that leaving out the gradients in A_V and B_V changes no"
@@ -510,6 +514,12 @@ SIMPLIFICATION_S2 = Record(
                 Claim(
                     r"\alpha \overline{W} = r W^\star \text{ for every } \alpha \in \mathbb{R}",
                     rescaling_at_zero,
+                ),
+                Claim(
+                    r"\alpha \overline{W} = r W^\star \text{ for } \overline{W} = r W^\star /"
+                    r" \alpha,\; \alpha \neq 0",
+                    rescaling,
+                    reading="alpha is not 0, as an adapter that is to adapt anything needs",
                 ),
             ),
             corrected=Claim(
@@ -837,8 +847,11 @@ EQUATION_3_3 = Record(
                     r" \text{ of (3.3), with } C^{(3)} = X^{(V)} W_V",
                     deduced_loss,
                     code=(loss_3_3,),
+                    reading="C^(3) is made of W_V, not of the W_V* that (S2) prints",
                 ),
             ),
+            severity=Severity.MISSING,
+            problem="With the C^(3) of (S2) the deduction needs B_V A_V = 0.",
         ),
         Part(
             "the gradients",
@@ -849,8 +862,11 @@ EQUATION_3_3 = Record(
                     r"{\partial B_Q} \text{ of (3.1) at } N = \beta = 1 \text{ are those of (3.3)}",
                     deduced_gradients,
                     code=(loss_3_3,),
+                    reading="C^(3) is made of W_V, not of the W_V* that (S2) prints",
                 ),
             ),
+            severity=Severity.MISSING,
+            problem="With the C^(3) of (S2) these are not the gradients of (3.1).",
         ),
     ),
     remark="C^(3) is that of the corrected (S2), made of W_V; with alpha / r absorbed in"
@@ -894,21 +910,9 @@ def surrogates_as_vectors(
     ]
 
 
-def step_with_printed_shapes(
-    A: Matrix,
-    B: Matrix,
-    closed: dict[str, Matrix],
-    dL_dA: Matrix,
-    dL_dB: Matrix,
-    EA: Matrix,
-    EB: Matrix,
-    d: int,
-    r: int,
-) -> list[Relation]:
-    """A step along surrogates of shapes (d, r) for A and (r, d) for B."""
-    GA = mat(vec(closed["grad_a"] + EA), d, r)
-    GB = mat(vec(closed["grad_b"] + EB), r, d)
-    return [equal(A - GA, A - dL_dA - EA), equal(B - GB, B - dL_dB - EB)]
+def surrogates_of_printed_shapes(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -> list[Relation]:
+    """The gradients themselves, cut into matrices of shapes (d, r) for A and (r, d) for B."""
+    return [equal(mat(vec(dL_dA), d, r), dL_dA), equal(mat(vec(dL_dB), r, d), dL_dB)]
 
 
 def step_with_adapter_shapes(
@@ -957,10 +961,18 @@ PROBLEM_2_RECORD = Record(
             setting=SURROGATES,
             printed=(
                 Claim(
-                    r"\widetilde{G}_Q^{(A)} \in \mathbb{R}^{d \times r},\; \widetilde{G}_Q^{(B)}"
-                    r" \in \mathbb{R}^{r \times d}:\; A_Q - \widetilde{G}_Q^{(A)},\; B_Q -"
-                    r" \widetilde{G}_Q^{(B)}",
-                    step_with_printed_shapes,
+                    r"\widetilde{G}_Q^{(A)} = \frac{\partial \mathcal{L}}{\partial A_Q} \in"
+                    r" \mathbb{R}^{d \times r},\; \widetilde{G}_Q^{(B)} = \frac{\partial"
+                    r" \mathcal{L}}{\partial B_Q} \in \mathbb{R}^{r \times d}",
+                    surrogates_of_printed_shapes,
+                ),
+                Claim(
+                    r"\underline{\widetilde{G}}_Q^{(A)} - \frac{\partial \mathcal{L}}{\partial"
+                    r" \underline{A}_Q},\; \underline{\widetilde{G}}_Q^{(B)} - \frac{\partial"
+                    r" \mathcal{L}}{\partial \underline{B}_Q}",
+                    surrogates_as_vectors,
+                    reading="only the vectors are compared, so that a surrogate is the gradient"
+                    " cut into rows of another length",
                 ),
             ),
             corrected=Claim(
@@ -969,14 +981,15 @@ PROBLEM_2_RECORD = Record(
                 r" \widetilde{G}_Q^{(B)}",
                 step_with_adapter_shapes,
             ),
-            severity=Severity.ILL_TYPED,
+            severity=Severity.NOTATION,
             problem="The shapes of the two surrogates are exchanged. The inequality compares"
             " vectors of d r entries and exists all the same, but a matrix of the printed shape is"
             " neither the gradient nor its transpose, and no step along it exists unless r = d.",
         ),
     ),
     remark="The index i of the given C_i^(1), C_i^(2), C_i^(3), Y_i belongs to the data set"
-    " that (S3) left; (3.3) has none. epsilon is given here, as it is not in Problem 1.",
+    " that (S3) left; (3.3) has none. epsilon is given here, as it is not in Problem 1."
+    " Numbers have log(L) bits here and O(log L) in Theorem 3.1.",
 )
 
 RECORDS = (

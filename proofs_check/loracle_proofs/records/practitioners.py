@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from loracle_proofs.records.reduction import ATTENTION_LOSS, gradient_at
-from loracle_proofs.relation import Relation, at_most, equal, max_norm
+from loracle_proofs.relation import Relation, at_most, equal, less, max_norm
 from loracle_proofs.setting import Setting
 from loracle_proofs.settings import FULL_ADAPTATION, PROBLEM_2
 from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
@@ -23,6 +23,7 @@ from loracle_reference.reduction import (
     embed_in_full_adaptation,
     embed_in_self_attention,
 )
+from loracle_reference.vectorization import vec
 
 __all__ = ["RECORDS"]
 
@@ -61,6 +62,13 @@ REMARK_C1 = Record(
                     r" \frac{\partial\mathcal L}{\partial B_V} = 0"
                     r"\quad\text{(nothing is left out by (B.2))}",
                     nothing_for_values,
+                    reading="Appendix B, which fixes W_V, leaves nothing out",
+                ),
+                Claim(
+                    r"\frac{\partial\mathcal L}{\partial W_V} ="
+                    r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c",
+                    values,
+                    reading="by (S1) the gradients in A_V and B_V are left to f and c",
                 ),
             ),
             corrected=Claim(
@@ -210,6 +218,37 @@ def composed(XQ: Matrix, XK: Matrix, WQ: Matrix, WK: Matrix, beta: Scalar, f: Ma
     return equal(f, attention_probabilities(XQ @ WQ @ WK.T, XK, beta))
 
 
+def hard_instances_exceed(
+    instance: AttentionLossInstance[Matrix],
+    A1: Matrix,
+    A2: Matrix,
+    X: Matrix,
+    d: int,
+    constant: Any,
+) -> Relation:
+    """The instances of Theorem A.1's proof have norms above those of Lemma G.1's."""
+    hard = embed(instance, d, constant)
+    given = vec(A1 @ X).T.beside(vec(A2).T)
+    embedded = vec(hard.c2).T.beside(vec(hard.c1 @ hard.b @ hard.a).T)
+    return less(max_norm(given), max_norm(embedded))
+
+
+def hard_instances_within(
+    instance: AttentionLossInstance[Matrix],
+    A1: Matrix,
+    A2: Matrix,
+    X: Matrix,
+    d: int,
+    constant: Any,
+) -> list[Relation]:
+    """They have norms at most as large."""
+    hard = embed(instance, d, constant)
+    return [
+        at_most(max_norm(hard.c2), max_norm(A2)),
+        at_most(max_norm(hard.c1 @ hard.b @ hard.a), max_norm(A1 @ X)),
+    ]
+
+
 REMARK_C2 = Record(
     "Remark C.2",
     title="Norms as necessary conditions",
@@ -223,7 +262,8 @@ REMARK_C2 = Record(
     r" \|X^{(K)}\|, \|X^{(Q)} W_Q\|,"
     r" \left\|X^{(K)} \Bigl(W_K^\star + \frac\alpha r B_K A_K\Bigr)\right\|_\infty \le \Gamma,"
     r"\quad \Gamma = o(\sqrt{\log L})",
-    corrected=r"\text{sufficient, not necessary; }"
+    corrected=r"\text{for Theorems 3.1 and B.1: sufficient, not necessary, with }"
+    r" \beta d\, \Gamma_Q \Gamma_K = o(\log L)\text{ for }\Gamma = o(\sqrt{\log L});\quad"
     r" \left\|X^{(Q)} \Bigl(W_Q^\star + \frac\alpha r B_Q A_Q\Bigr) W_K^{\mathsf T}\right\|_\infty",
     uses=("Theorem A.1", "Theorem 3.1", "Theorem B.1"),
     parts=(
@@ -254,6 +294,33 @@ REMARK_C2 = Record(
             problem="An instance may be easy whatever its norms: with equal keys the gradients are"
             " 0. Theorem A.1 is about algorithms that must be right on all instances of a norm, and"
             " only for those is a bound of the norm necessary, under SETH.",
+        ),
+        Part(
+            "the bound of the first bullet",
+            setting=ATTENTION_LOSS,
+            printed=(
+                Claim(
+                    r"\text{hard instances: } \max(\|C^{(2)}\|_\infty,"
+                    r" \|C^{(1)} B_Q A_Q\|_\infty) > \max(\|A_1 X\|_\infty, \|A_2\|_\infty)"
+                    r" = O(\sqrt{\log L} \cdot \kappa(L))",
+                    hard_instances_exceed,
+                ),
+            ),
+            corrected=Claim(
+                r"\text{hard instances: } \|C^{(2)}\|_\infty \le \|A_2\|_\infty,\quad"
+                r" \|C^{(1)} B_Q A_Q\|_\infty \le \|A_1 X\|_\infty",
+                hard_instances_within,
+                extremal=(
+                    (
+                        {"L": 1, "M": 1, "r": 1, "d": 1},
+                        {"A1": [[1]], "A2": [[1]], "A3": [[1]], "X": [[1]], "E": [[1]]},
+                    ),
+                ),
+            ),
+            severity=Severity.FATAL_TO_STATEMENT,
+            problem="The bullet asks for the norms of Theorem A.1's hard instances: whoever"
+            " normalizes to this Gamma is in the class that is proved hard. Under SETH, Gamma must"
+            " stay below sqrt(log L) kappa for every such kappa.",
         ),
         Part(
             "necessary for almost linear time",
@@ -412,7 +479,9 @@ REMARK_C3 = Record(
             " 3 r.",
         ),
     ),
-    remark="The embedding takes weights W_K and W_V that select a block of the input, and"
+    remark="For cross-attention nothing is run: the same weights with X_Q = [A1, 0, 0] and"
+    " X_K = X_V = [0, A2, A3] select the same blocks. The embedding takes weights W_K and W_V"
+    " that select a block of the input, and"
     " beta = 1 / r, or beta = 1 and W_K / r.",
 )
 

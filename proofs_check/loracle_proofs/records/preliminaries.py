@@ -342,7 +342,8 @@ SCENARIO_C2 = Record(
         ),
         Part(
             "best performance",
-            cites="Hu et al. (2021), section 7.1, an experimental finding.",
+            cites="Hu et al. (2021), section 7.1, is named for it; whether these three weights are"
+            " among the sets tried there was not looked up.",
         ),
     ),
     remark="Appendix B fixes W_V as well, by (S1): (B.2) and Problem 3 have the adapters of K and"
