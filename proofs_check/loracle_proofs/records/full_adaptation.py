@@ -700,7 +700,7 @@ def surrogate_shapes(
     ]
 
 
-ALL_GRADIENTS = replace(FULL_ADAPTATION, limits={"L": 2, "r": 2})
+ALL_GRADIENTS = replace(FULL_ADAPTATION, limits={"r": 2})
 """Six gradients with general scalars: symbols up to two queries, three keys, d = 3, r = 2."""
 
 PROBLEM_3 = Record(
