@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +103,16 @@ def test_pages_hold_every_record() -> None:
         assert f"## {label} {{" in text
         assert f"[{label}](" in text
     assert section_file("H Quadratic time") == "h-quadratic-time.md"
+
+
+def test_the_readme_quotes_the_counts() -> None:
+    found: dict[str, int] = {}
+    for record in RECORDS.values():
+        found[record["as_printed"]] = found.get(record["as_printed"], 0) + 1
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(RECORDS)} statements as printed: " in text
+    for status, count in found.items():
+        assert f"{count} {status}" in text
 
 
 def test_a_counterexample_is_shown_in_full() -> None:

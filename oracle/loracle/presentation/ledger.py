@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import click
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -77,22 +76,29 @@ def _find(document: dict[str, Any], label: str) -> dict[str, Any]:
 
 
 def _print_table(document: dict[str, Any], console: Console) -> None:
+    """Label, title, what became of the text as it stands, and the evidence for what holds."""
     records = {record["label"]: record for record in document["records"]}
-    table = Table("statement", "", "as printed", "what holds", box=box.SIMPLE_HEAD)
-    table.pad_edge = False
+    console.print("statement, title, what became of it as printed, evidence for what holds\n")
+    widest = max(len(label) for label in records)
     for section, labels in SECTIONS.items():
-        table.add_row(Text(section, style="bold"), "", "", "")
+        console.print(Text(section, style="bold"))
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column(min_width=widest, no_wrap=True)
+        table.add_column(ratio=2)
+        table.add_column(ratio=1)
+        table.add_column(ratio=1)
+        table.expand = True
         for label in labels:
             record = records[label]
             status = Text(record["as_printed"], style=_STYLES.get(record["as_printed"], "red"))
             table.add_row(label, record["title"], status, record["evidence"]["corrected"])
-        table.add_section()
-    console.print(table)
+        console.print(table)
+        console.print()
     counts: dict[str, int] = {}
     for record in records.values():
         counts[record["as_printed"]] = counts.get(record["as_printed"], 0) + 1
     listed = ", ".join(f"{counts[status]} {status}" for status in _STYLES if status in counts)
-    console.print(f"{len(records)} statements as printed: {listed}.")
+    console.print(f"{len(records)} statements as printed: {listed}.", soft_wrap=True)
     console.print('One of them in full: loracle ledger "Lemma 3.2"')
 
 
