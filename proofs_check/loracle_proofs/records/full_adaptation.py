@@ -178,7 +178,9 @@ DEFINITION_B1 = Record(
     "Definition B.1",
     title="The loss of full adaptation",
     kind=Kind.DEFINITION,
-    printed=r"\mathcal L = \frac{1}{2N}\sum_{i=1}^N \|D^{-1}" + _EXPONENT + r"X_i^{(V)} W_V -"
+    printed=r"\min_{A_\mu, B_\mu} \mathcal L := \frac{1}{2N}\sum_{i=1}^N \|D^{-1}"
+    + _EXPONENT
+    + r"X_i^{(V)} W_V -"
     r" Y_i\|_F^2, \quad D = \operatorname{diag}(\exp\{X^{(Q)} W_Q W_K^{\mathsf T} X^{(K)}"
     r" \beta\} 1_n), \quad W_\mu = W_\mu^\star + \frac{\alpha}{r} B_\mu A_\mu",
     corrected=r"\mathcal L = \frac{1}{2N}\sum_{i=1}^N \|D_i^{-1}"
@@ -226,7 +228,8 @@ DEFINITION_B1 = Record(
         ),
     ),
     remark="It is Definition 2.5 with adapters in all three weights. Everything here holds for"
-    " M keys and L queries as well, 1_L then being 1_M.",
+    " M keys and L queries as well, 1_L then being 1_M. The left side is a minimum and the right"
+    " side is the loss itself, without one.",
 )
 
 

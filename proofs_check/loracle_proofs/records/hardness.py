@@ -57,9 +57,8 @@ HYPOTHESIS_1 = seth(
 HYPOTHESIS_2 = seth(
     "Hypothesis 2",
     "Hypothesis 1 once more, in the section on related work, with the same formula. The prose"
-    " before"
-    " it has the quantifiers the other way round: for every fixed k, k-SAT is solved in"
-    " 2^((1-eps)n) for some eps > 0.",
+    " before it has the quantifiers the other way round: for every fixed k, k-SAT is solved in"
+    " 2^((1 - epsilon) n) for some epsilon > 0.",
 )
 
 
@@ -327,9 +326,8 @@ PROOF_SKETCH = Record(
     ),
     remark="The first clause is true, as its part shows, with r = d in Definition G.1 and an error"
     " that may grow by d times the norm of the other adapter; it is just of no use here. The"
-    " lead-in"
-    " of Appendix A names Problem 1 and the hardness of the forward pass (2023) as the source; what"
-    " is reduced is AttLGC (2024a), to Problem 2.",
+    " lead-in of Appendix A names Problem 1 and the hardness of the forward pass (Alman and Song,"
+    " 2023) as the source; what is reduced is AttLGC (2024a), to Problem 2.",
 )
 
 
@@ -427,11 +425,10 @@ REMARK_A1 = Record(
             severity=Severity.FATAL_TO_STATEMENT,
             problem="That nothing is efficient above sqrt(log L) stands; that this is where the"
             " transition is does not. Scaling C1 down and C2 up makes both norms of the hard"
-            " instances B / sqrt(r),"
-            " which for r = Theta(log L) is O(kappa) and may be far below sqrt(log L): they meet"
-            " the hypothesis of Theorem 3.1 as printed, which would refute SETH. The scores are"
-            " sums of d products; with beta = 1 it is d Gamma^2, not Gamma^2, that must pass"
-            " log L.",
+            " instances B / sqrt(r), which for r = Theta(log L) is O(kappa) and may be far below"
+            " sqrt(log L): they meet the hypothesis of Theorem 3.1 as printed, which would"
+            " refute SETH. The scores are sums of d products; with beta = 1 it is d Gamma^2, not"
+            " Gamma^2, that must pass log L.",
         ),
         Part(
             "balancing, which the threshold rests on",

@@ -1049,9 +1049,10 @@ RECORDS = (
                     transposed,
                     code=(transposition, transposition_order),
                 ),
-                severity=Severity.FATAL_TO_STATEMENT,
-                problem="The printed matrix is the transpose of the one that is claimed: with the"
-                " row-major vec of Definition 2.1 it takes vec(W^T) to vec(W).",
+                severity=Severity.NOTATION,
+                problem="The lemma mixes row-major and column-major: with the row-major vec of"
+                " Definition 2.1 the printed matrix is the transpose of the one that is claimed and"
+                " takes vec(W^T) to vec(W). The only use, m = n = d, is unaffected.",
             ),
             Part(
                 "T transposes by columns",
@@ -1094,8 +1095,9 @@ RECORDS = (
             ),
         ),
         remark="The lemma is used for square weights only, where the printed matrix and the right"
-        " one are the same: T(d, d) is symmetric and its own inverse. The transposed symbol under"
-        " the line means vec(W^T), not the row vec(W)^T.",
+        " one are the same: T(d, d) is symmetric and its own inverse. The underlined W with a"
+        " transposition is read as vec(W^T), not as the row vec(W)^T; the source draws the line"
+        " under W alone, and how far it reaches in print cannot be told.",
     ),
     Record(
         "Proof of Lemma F.2",
@@ -1121,9 +1123,10 @@ RECORDS = (
                     ),
                 ),
                 corrected=Claim(r"W[p,k] = \operatorname{vec}(W)[(p-1)n + k]", position),
-                severity=Severity.FATAL_TO_PROOF,
+                severity=Severity.NOTATION,
                 problem="By Definition 2.1 the entry stands at (p-1)n + k; the printed position is"
-                " that of the column-major vec.",
+                " that of the column-major vec. The only use of T, m = n = d, is unaffected, as"
+                " both positions are exchanged.",
             ),
             Part(
                 "position in vec(W^T)",
@@ -1137,9 +1140,10 @@ RECORDS = (
                 corrected=Claim(
                     r"W[p,k] = \operatorname{vec}(W^{\top})[(k-1)m + p]", position_of_transpose
                 ),
-                severity=Severity.FATAL_TO_PROOF,
+                severity=Severity.NOTATION,
                 problem="By Definition 2.1 the entry stands at (k-1)m + p, as W^T has m columns;"
-                " the printed position is that of the column-major vec.",
+                " the printed position is that of the column-major vec. The only use of T,"
+                " m = n = d, is unaffected, as both positions are exchanged.",
             ),
             Part(
                 "rows of T",
@@ -1164,9 +1168,9 @@ RECORDS = (
                         "vec(W).take_rows([j])": "The entry T[i, j] that it drops is one.",
                     },
                 ),
-                severity=Severity.FATAL_TO_PROOF,
+                severity=Severity.NOTATION,
                 problem="The first equality fails with the printed positions unless m = n, m = 1"
-                " or n = 1; the second holds.",
+                " or n = 1; the second holds. The only use, m = n = d, is unaffected.",
             ),
         ),
         remark="Both positions, and so the whole proof, are right for a vec that stacks columns.",

@@ -364,7 +364,8 @@ SIMPLIFICATION_S1 = Record(
                     r"{\partial B_V} = \frac{\alpha}{r} (X^{(V)})^{\mathsf T} f^{\mathsf T} c"
                     r" A_V^{\mathsf T}",
                     gradients_of_values,
-                    reading="equivalent means that the gradients left out cost no more",
+                    reading="equivalent means that the gradients left out cost no more; the text"
+                    " does not show it",
                 ),
             ),
             severity=Severity.MISSING,
@@ -497,6 +498,12 @@ def gradients_with_current_values(gradient: Any, derivative: Any) -> list[Relati
     ]
 
 
+_RESCALED = Claim(
+    r"\alpha \overline{W} = r W^\star \text{ for } \overline{W} = r W^\star / \alpha,\;"
+    r" \alpha \neq 0",
+    rescaling,
+)
+
 SIMPLIFICATION_S2 = Record(
     "Simplification (S2)",
     title="The constants C1, C2, C3",
@@ -515,18 +522,12 @@ SIMPLIFICATION_S2 = Record(
                     r"\alpha \overline{W} = r W^\star \text{ for every } \alpha \in \mathbb{R}",
                     rescaling_at_zero,
                 ),
-                Claim(
-                    r"\alpha \overline{W} = r W^\star \text{ for } \overline{W} = r W^\star /"
-                    r" \alpha,\; \alpha \neq 0",
-                    rescaling,
+                replace(
+                    _RESCALED,
                     reading="alpha is not 0, as an adapter that is to adapt anything needs",
                 ),
             ),
-            corrected=Claim(
-                r"\alpha \overline{W} = r W^\star \text{ for } \overline{W} = r W^\star / \alpha,\;"
-                r" \alpha \neq 0",
-                rescaling,
-            ),
+            corrected=_RESCALED,
             severity=Severity.MISSING,
             problem="r / alpha needs alpha != 0, which Definition 1.1 (alpha real) does not say.",
         ),
@@ -764,6 +765,57 @@ def partial_loss_at_unit_temperature(
     return partial_loss(XQ, XK, XV, WQ0, WK0, WV0, AQ, BQ, AV, BV, Y, s, 1)
 
 
+def loss_3_3_of_pretrained_values(
+    XQ: Matrix,
+    XK: Matrix,
+    XV: Matrix,
+    WQ0: Matrix,
+    WK0: Matrix,
+    WV0: Matrix,
+    AQ: Matrix,
+    BQ: Matrix,
+    Y: Matrix,
+    s: Scalar,
+) -> Matrix:
+    """(3.3) at the C3 = X_V W_V* of (S2), shape (1, 1)."""
+    return loss_3_3(XQ, XK, XV, WQ0, WK0, WV0, AQ, BQ, Y, s)
+
+
+def deduced_loss_of_pretrained_values(
+    XQ: Matrix,
+    XK: Matrix,
+    XV: Matrix,
+    WQ0: Matrix,
+    WK0: Matrix,
+    WV0: Matrix,
+    AQ: Matrix,
+    BQ: Matrix,
+    AV: Matrix,
+    BV: Matrix,
+    Y: Matrix,
+    s: Scalar,
+) -> Relation:
+    """(3.1) at N = 1 and beta = 1 is (3.3), its C3 being made of W_V*."""
+    return equal(
+        partial_loss_at_unit_temperature(XQ, XK, XV, WQ0, WK0, WV0, AQ, BQ, AV, BV, Y, s),
+        loss_3_3_of_pretrained_values(XQ, XK, XV, WQ0, WK0, WV0, AQ, BQ, Y, s),
+    )
+
+
+def deduced_gradients_of_pretrained_values(derivative: Any) -> list[Relation]:
+    """The gradients of (3.1) in A_Q and B_Q are those of (3.3), its C3 being made of W_V*."""
+    return [
+        equal(
+            derivative(partial_loss_at_unit_temperature, "AQ"),
+            derivative(loss_3_3_of_pretrained_values, "AQ"),
+        ),
+        equal(
+            derivative(partial_loss_at_unit_temperature, "BQ"),
+            derivative(loss_3_3_of_pretrained_values, "BQ"),
+        ),
+    ]
+
+
 def deduced_loss(
     XQ: Matrix,
     XK: Matrix,
@@ -794,6 +846,23 @@ def deduced_gradients(derivative: Any) -> list[Relation]:
     ]
 
 
+_DEDUCED_LOSS = Claim(
+    r"\mathcal{L} \text{ of (3.1) at } N = \beta = 1 \text{ is } \mathcal{L} \text{ of (3.3),"
+    r" with } C^{(3)} = X^{(V)} W_V",
+    deduced_loss,
+    code=(loss_3_3,),
+)
+
+_DEDUCED_GRADIENTS = Claim(
+    r"\frac{\partial \mathcal{L}}{\partial A_Q}, \frac{\partial \mathcal{L}}{\partial B_Q}"
+    r" \text{ of (3.1) at } N = \beta = 1 \text{ are those of (3.3), with } C^{(3)} = X^{(V)} W_V",
+    deduced_gradients,
+    code=(loss_3_3,),
+)
+
+_CURRENT_VALUES = "C^(3) is made of W_V, not of the W_V* that (S2) prints"
+
+
 def explicit_3_3(
     C1: Matrix,
     C2: Matrix,
@@ -819,6 +888,8 @@ EQUATION_3_3 = Record(
     r" A_Q) (C^{(2)})^{\mathsf T}\} C^{(3)} - Y\|_F^2,\quad \overline{W}_Q^\star := r W_Q^\star /"
     r" \alpha,\quad D = \operatorname{diag}(\exp\{C^{(1)} (\overline{W}_Q^\star + B_Q A_Q)"
     r" (C^{(2)})^{\mathsf T}\} \mathbb{1}_L)",
+    corrected=r"\mathcal{L}(B_Q, A_Q) \text{ as printed, with } C^{(3)} = X^{(V)} \left(W_V^\star +"
+    r" \frac{\alpha}{r} B_V A_V\right)",
     uses=(
         "Equation (3.1)",
         "Simplification (S1)",
@@ -844,12 +915,12 @@ EQUATION_3_3 = Record(
             printed=(
                 Claim(
                     r"\mathcal{L} \text{ of (3.1) at } N = \beta = 1 \text{ is } \mathcal{L}"
-                    r" \text{ of (3.3), with } C^{(3)} = X^{(V)} W_V",
-                    deduced_loss,
-                    code=(loss_3_3,),
-                    reading="C^(3) is made of W_V, not of the W_V* that (S2) prints",
+                    r" \text{ of (3.3), with } C^{(3)} = X^{(V)} W_V^\star",
+                    deduced_loss_of_pretrained_values,
                 ),
+                replace(_DEDUCED_LOSS, reading=_CURRENT_VALUES),
             ),
+            corrected=_DEDUCED_LOSS,
             severity=Severity.MISSING,
             problem="With the C^(3) of (S2) the deduction needs B_V A_V = 0.",
         ),
@@ -859,12 +930,13 @@ EQUATION_3_3 = Record(
             printed=(
                 Claim(
                     r"\frac{\partial \mathcal{L}}{\partial A_Q}, \frac{\partial \mathcal{L}}"
-                    r"{\partial B_Q} \text{ of (3.1) at } N = \beta = 1 \text{ are those of (3.3)}",
-                    deduced_gradients,
-                    code=(loss_3_3,),
-                    reading="C^(3) is made of W_V, not of the W_V* that (S2) prints",
+                    r"{\partial B_Q} \text{ of (3.1) at } N = \beta = 1 \text{ are those of (3.3),"
+                    r" with } C^{(3)} = X^{(V)} W_V^\star",
+                    deduced_gradients_of_pretrained_values,
                 ),
+                replace(_DEDUCED_GRADIENTS, reading=_CURRENT_VALUES),
             ),
+            corrected=_DEDUCED_GRADIENTS,
             severity=Severity.MISSING,
             problem="With the C^(3) of (S2) these are not the gradients of (3.1).",
         ),
@@ -915,19 +987,9 @@ def surrogates_of_printed_shapes(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -
     return [equal(mat(vec(dL_dA), d, r), dL_dA), equal(mat(vec(dL_dB), r, d), dL_dB)]
 
 
-def step_with_adapter_shapes(
-    A: Matrix,
-    B: Matrix,
-    closed: dict[str, Matrix],
-    dL_dA: Matrix,
-    dL_dB: Matrix,
-    EA: Matrix,
-    EB: Matrix,
-) -> list[Relation]:
-    """A step along surrogates of shapes (r, d) for A and (d, r) for B."""
-    GA = closed["grad_a"] + EA
-    GB = closed["grad_b"] + EB
-    return [equal(A - GA, A - dL_dA - EA), equal(B - GB, B - dL_dB - EB)]
+def surrogates_of_adapter_shapes(dL_dA: Matrix, dL_dB: Matrix, d: int, r: int) -> list[Relation]:
+    """The gradients themselves, cut into matrices of shapes (r, d) for A and (d, r) for B."""
+    return [equal(mat(vec(dL_dA), r, d), dL_dA), equal(mat(vec(dL_dB), d, r), dL_dB)]
 
 
 PROBLEM_2_RECORD = Record(
@@ -976,15 +1038,15 @@ PROBLEM_2_RECORD = Record(
                 ),
             ),
             corrected=Claim(
-                r"\widetilde{G}_Q^{(A)} \in \mathbb{R}^{r \times d},\; \widetilde{G}_Q^{(B)}"
-                r" \in \mathbb{R}^{d \times r}:\; A_Q - \widetilde{G}_Q^{(A)},\; B_Q -"
-                r" \widetilde{G}_Q^{(B)}",
-                step_with_adapter_shapes,
+                r"\widetilde{G}_Q^{(A)} = \frac{\partial \mathcal{L}}{\partial A_Q} \in"
+                r" \mathbb{R}^{r \times d},\; \widetilde{G}_Q^{(B)} = \frac{\partial"
+                r" \mathcal{L}}{\partial B_Q} \in \mathbb{R}^{d \times r}",
+                surrogates_of_adapter_shapes,
             ),
             severity=Severity.NOTATION,
             problem="The shapes of the two surrogates are exchanged. The inequality compares"
             " vectors of d r entries and exists all the same, but a matrix of the printed shape is"
-            " neither the gradient nor its transpose, and no step along it exists unless r = d.",
+            " neither the gradient nor its transpose unless r = d.",
         ),
     ),
     remark="The index i of the given C_i^(1), C_i^(2), C_i^(3), Y_i belongs to the data set"

@@ -12,6 +12,7 @@ from loracle_proofs.settings import FULL_ADAPTATION, PROBLEM_2
 from loracle_proofs.statement import Claim, Kind, Part, Record, Severity
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.attention import (
+    adapted_weight,
     aloragc_loss,
     attention_probabilities,
     lora_attention_loss,
@@ -44,6 +45,14 @@ def values(
     ]
 
 
+_VALUES = Claim(
+    r"\frac{\partial\mathcal L}{\partial A_V} = \tfrac{\alpha}{r} B_V^{\mathsf T}"
+    r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c,\quad"
+    r" \frac{\partial\mathcal L}{\partial B_V} = \tfrac{\alpha}{r}"
+    r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c\, A_V^{\mathsf T}",
+    values,
+)
+
 REMARK_C1 = Record(
     "Remark C.1",
     title="Full adaptation is analysed in Appendix B",
@@ -64,20 +73,12 @@ REMARK_C1 = Record(
                     nothing_for_values,
                     reading="Appendix B, which fixes W_V, leaves nothing out",
                 ),
-                Claim(
-                    r"\frac{\partial\mathcal L}{\partial W_V} ="
-                    r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c",
-                    values,
+                replace(
+                    _VALUES,
                     reading="by (S1) the gradients in A_V and B_V are left to f and c",
                 ),
             ),
-            corrected=Claim(
-                r"\frac{\partial\mathcal L}{\partial A_V} = \tfrac{\alpha}{r} B_V^{\mathsf T}"
-                r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c,\quad"
-                r" \frac{\partial\mathcal L}{\partial B_V} = \tfrac{\alpha}{r}"
-                r" (X^{(V)})^{\mathsf T} f^{\mathsf T} c\, A_V^{\mathsf T}",
-                values,
-            ),
+            corrected=_VALUES,
             severity=Severity.MISSING,
             problem="Appendix B fixes W_V after Definition B.1, and Problem 3 asks for four"
             " gradients of the six. The two in A_V and B_V are not 0; they need f and c alone, and"
@@ -426,6 +427,48 @@ def hard_instances_of_self_attention(
     ]
 
 
+def hard_instances_have_one_context(
+    instance: AttentionLossInstance[Matrix], d: int, constant: Any
+) -> Relation:
+    """The inputs of keys and values of the instances of Theorem A.1's proof are equal."""
+    full = embed_in_full_adaptation(embed(instance, d, constant), constant)
+    return equal(full["x_k"], full["x_v"])
+
+
+def hard_instances_of_cross_attention(
+    instance: AttentionLossInstance[Matrix],
+    A1: Matrix,
+    A2: Matrix,
+    A3: Matrix,
+    f: Matrix,
+    r: int,
+    dL_dX: Matrix,
+    constant: Any,
+) -> list[Relation]:
+    """Queries from [A1, 0, 0], keys and values from [0, A2, A3], with the weights of the embedding
+    in self-attention: f and the values are those of the instance, and dL/dA_Q has dL/dX for its
+    first r columns."""
+    full = embed_in_self_attention(instance, constant)
+    nothing = A1.scale(0)
+    queries = A1.beside(nothing).beside(nothing)
+    context = nothing.beside(A2).beside(A3)
+    full = {**full, "x_q": queries, "x_k": context, "x_v": context}
+    W_Q = adapted_weight(full["w_q"], full["b_q"], full["a_q"], full["scaling"])
+    dL_dA = gradient_at(lora_attention_loss, full, "a_q", constant)
+    return [
+        equal(attention_probabilities(queries @ W_Q, context @ full["w_k"], full["beta"]), f),
+        equal(context @ full["w_v"], A3.beside(nothing).beside(nothing)),
+        equal(answer(dL_dA, r), dL_dX),
+    ]
+
+
+_CROSS_ATTENTION = Claim(
+    r"X^{(Q)} = [A_1, 0, 0],\ X^{(K)} = X^{(V)} = [0, A_2, A_3]:\quad"
+    r" \frac{\partial\mathcal L}{\partial A_Q}[\cdot, 1 \ldots r]"
+    r" = \frac{\mathrm d\mathcal L}{\mathrm dX}",
+    hard_instances_of_cross_attention,
+)
+
 REMARK_C3 = Record(
     "Remark C.3",
     title="Self- and cross-attention",
@@ -478,10 +521,28 @@ REMARK_C3 = Record(
             " three different inputs. The claim holds all the same, by another embedding of width"
             " 3 r.",
         ),
+        Part(
+            "hardness of cross-attention",
+            setting=ONE_LENGTH,
+            printed=(
+                Claim(
+                    r"\text{the instances of Theorem A.1's proof have } X^{(K)} = X^{(V)}",
+                    hard_instances_have_one_context,
+                ),
+                replace(
+                    _CROSS_ATTENTION,
+                    reading="hardness is had from another embedding, not from the generic setting",
+                ),
+            ),
+            corrected=_CROSS_ATTENTION,
+            severity=Severity.FATAL_TO_PROOF,
+            problem="As for self-attention: keys and values of the hard instances come from two"
+            " different inputs, so that they are no cross-attention. The claim holds all the same,"
+            " by the weights of the embedding in self-attention and an input of their own for the"
+            " queries.",
+        ),
     ),
-    remark="For cross-attention nothing is run: the same weights with X_Q = [A1, 0, 0] and"
-    " X_K = X_V = [0, A2, A3] select the same blocks. The embedding takes weights W_K and W_V"
-    " that select a block of the input, and"
+    remark="Both embeddings take weights W_K and W_V that select a block of the input, and"
     " beta = 1 / r, or beta = 1 and W_K / r.",
 )
 

@@ -808,6 +808,8 @@ PROOF_OF_THEOREM_H1 = Record(
             ),
         ),
     ),
+    ocr="The brace over A_Q in step 5 is read as L x d. Braces are often damaged in this source, so"
+    " that this one may be right in print; the order of the factors is wrong in any case.",
     remark="Each time is an equation before it is a bound; W = W* + B A, which the theorem takes"
     " as given, is counted with it. The steps charge T_mat(d, L, L) for the products of an L x d"
     " with a d x L matrix: the factor 2 of step 3 is what that exchange costs in schoolbook"
