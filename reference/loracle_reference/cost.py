@@ -15,12 +15,15 @@ import sympy
 
 from loracle_reference.arithmetic.counting import Counting, CountingMatrix, Operations, Size
 from loracle_reference.evaluation_orders import (
+    gradient_by_degree_raising,
     gradient_by_factors,
+    gradient_by_moments,
     gradient_by_queries,
     part_one_formed,
     part_one_split,
 )
 from loracle_reference.gradient import aloragc_gradient
+from loracle_reference.monomials import monomial_count
 
 __all__ = [
     "FEATURES",
@@ -31,8 +34,10 @@ __all__ = [
     "bounding_constant",
     "counted",
     "crossover",
+    "degree_raising_operations",
     "exact_gradient_operations",
     "matmul_cost",
+    "moment_operations",
     "naive_operations",
     "number_of_features",
     "tensor_trick_operations",
@@ -129,6 +134,41 @@ def almost_linear_operations() -> Operations:
     return counted("almost linear").operations
 
 
+def moment_operations() -> Operations:
+    """`gradient_by_moments` with the features of `almost_linear_operations`: degree 1 in L.
+
+    The moments under the keys and their product with the features of the queries are one product
+    each, with (d + 1)^2 columns: 4 (d + 1)^2 L k operations, and 2 L k for the features and their
+    coefficients. `almost_linear_operations` are as many in d^2 L k and 2 (d + 1) L k more, and it
+    forms matrices with L k d entries, which this does not. In L, d, r, k.
+    """
+    return counted("moments").operations
+
+
+def degree_raising_operations(width: int, degree: int) -> Operations:
+    """`gradient_by_degree_raising` for the monomials of degree <= g in d variables, in L and r.
+
+    With k' monomials of degree <= g + 1, products of k' by d + 1 and of k by 2 d + 1 take the place
+    of those of k by (d + 1)^2, and k' / k is 1 + d / (g + 1): for large L fewer operations than
+    `moment_operations` unless d = 1 and g = 0, and for large d and g a small part of them. d and g
+    are integers, for the code takes the places of single monomials. Raises ValueError unless d >= 1
+    and g >= 0.
+    """
+    monomial_count(width, degree)
+    counting = Counting()
+
+    def features(x: CountingMatrix, n: int) -> CountingMatrix:
+        return _features(counting, width, number_of_features(width, n))(x)
+
+    gradient_by_degree_raising(
+        **_operands(counting, width),
+        features=features,
+        coefficients=counting.symbol_matrix(number_of_features(width, degree), 1),
+        degree=degree,
+    )
+    return counting.operations
+
+
 def number_of_features(width: Size, degree: int) -> Size:
     """C(d + g, g), the number of monomials in d variables of degree at most g (an int >= 0).
 
@@ -179,27 +219,30 @@ def transposition_operations(rows: Size, columns: Size) -> Operations:
 def counted(order: str) -> Counting:
     """One evaluation of the gradient of Problem 2, M = L, with its operations and formed sizes.
 
-    order: "exact", "naive", "tensor trick" or "almost linear", as the functions of those names say;
-    ValueError for any other.
+    order: "exact", "naive", "tensor trick", "almost linear" or "moments", as the functions of those
+    names say; ValueError for any other.
     """
     if order not in _EVALUATIONS:
         raise ValueError(f"unknown order {order!r}: choose one of {', '.join(_EVALUATIONS)}")
     counting = Counting()
-    shapes = {
-        "c1": (LENGTH, WIDTH),
-        "c2": (LENGTH, WIDTH),
-        "c3": (LENGTH, WIDTH),
-        "w": (WIDTH, WIDTH),
-        "a": (RANK, WIDTH),
-        "b": (WIDTH, RANK),
-        "y": (LENGTH, WIDTH),
-    }
-    operands = {name: counting.symbol_matrix(*shape) for name, shape in shapes.items()}
-    _EVALUATIONS[order](counting, operands)
+    _EVALUATIONS[order](counting, _operands(counting, WIDTH))
     return counting
 
 
 Operands = dict[str, CountingMatrix]
+
+
+def _operands(counting: Counting, width: Size) -> Operands:
+    shapes = {
+        "c1": (LENGTH, width),
+        "c2": (LENGTH, width),
+        "c3": (LENGTH, width),
+        "w": (width, width),
+        "a": (RANK, width),
+        "b": (width, RANK),
+        "y": (LENGTH, width),
+    }
+    return {name: counting.symbol_matrix(*shape) for name, shape in shapes.items()}
 
 
 def _exact(counting: Counting, operands: Operands) -> None:
@@ -220,17 +263,39 @@ def _tensor_trick(counting: Counting, operands: Operands) -> None:
 
 
 def _almost_linear(counting: Counting, operands: Operands) -> None:
-    products = FEATURES - WIDTH - 1
+    gradient_by_factors(
+        **operands,
+        features=_features(counting, WIDTH, FEATURES),
+        coefficients=counting.symbol_matrix(FEATURES, 1),
+    )
+
+
+def _moments(counting: Counting, operands: Operands) -> None:
+    gradient_by_moments(
+        **operands,
+        features=_features(counting, WIDTH, FEATURES),
+        coefficients=counting.symbol_matrix(FEATURES, 1),
+    )
+
+
+def _features(
+    counting: Counting, width: Size, count: Size
+) -> Callable[[CountingMatrix], CountingMatrix]:
+    """All `count` monomials of degree at most some g, as `monomial_features` forms them."""
+    products = count - width - 1
 
     def features(x: CountingMatrix) -> CountingMatrix:
         # The count depends on how many products there are, not on which earlier features they
         # take; these stand for them.
-        earlier = counting.symbol_matrix(LENGTH, 1).beside(x)
+        constant = counting.symbol_matrix(LENGTH, 1)
+        if count == 1:
+            return constant
+        earlier = constant.beside(x)
+        if products == 0:
+            return earlier
         return earlier.beside(earlier.some_columns(products) * x.some_columns(products))
 
-    gradient_by_factors(
-        **operands, features=features, coefficients=counting.symbol_matrix(FEATURES, 1)
-    )
+    return features
 
 
 _EVALUATIONS: dict[str, Callable[[Counting, Operands], None]] = {
@@ -238,6 +303,7 @@ _EVALUATIONS: dict[str, Callable[[Counting, Operands], None]] = {
     "naive": _naive,
     "tensor trick": _tensor_trick,
     "almost linear": _almost_linear,
+    "moments": _moments,
 }
 
 

@@ -14,10 +14,13 @@ from typing import Any, TypeVar
 
 from loracle_reference.arithmetic.protocol import Matrix
 from loracle_reference.attention import adapted_weight, attention_probabilities, residual
+from loracle_reference.monomials import raised_monomials
 
 __all__ = [
     "SumOver",
+    "gradient_by_degree_raising",
     "gradient_by_factors",
+    "gradient_by_moments",
     "gradient_by_queries",
     "part_one_formed",
     "part_one_split",
@@ -124,3 +127,85 @@ def gradient_by_factors(
     u4 = u1.scale_rows(attended.row_dot(u2))
     grad_w = (c1.T @ u3) @ (v3.T @ c2) - (c1.T @ u4) @ (v1.T @ c2)
     return {"grad_a": b.T @ grad_w, "grad_b": grad_w @ a.T}
+
+
+def gradient_by_moments(
+    *,
+    c1: M,
+    c2: M,
+    c3: M,
+    w: M,
+    a: M,
+    b: M,
+    y: M,
+    features: Callable[[M], M],
+    coefficients: M,
+) -> dict[str, M]:
+    """What `gradient_by_factors` computes, without its factors of k d columns.
+
+    With U = phi(C1 W) diag(coefficients), V1 = phi(C2) and f = D^-1 U V1^T as there, row j of U
+    meets the keys only through the moments of key x and value v under f_j:
+    keys:     V1^T 1,   V1^T C3,   V1^T C2,   V1^T (C3 . C2)       (k, 1), (k, d), (k, d), (k, d^2)
+    queries:  D,        D E[v],    D E[x],    D E[v (x) x]         U times these
+    c = E[v] - Y,   r_j = <c_j, E_j[v]>,   u_j = E_j[<c_j, v> x] - r_j E_j[x] = Cov_j(x, v) c_j
+    dL/dW = C1^T u, since p = f o (c C3^T) - diag(r) f and u = p C2 (Definition 3.6).
+    Row by row, U3 V3^T C2 of Theorem 3.1 is E[<c, v> x]; here c is contracted after the product
+    with U, there before. The four products with U are one with (1 + d)^2 columns; what is divided
+    by D has d. Arguments and result: as `gradient_by_factors`.
+    """
+    (queries, width), keys = c1.shape, features(c2)
+    u = features(c1 @ adapted_weight(w, b, a, 1)).T.scale_rows(coefficients).T
+    divisor = u @ keys.T.row_sum()
+    mean_value = (u @ (keys.T @ c3)).divide_rows(divisor)
+    key_sums = u @ (keys.T @ c2)
+    # Row j holds D_j E_j[v_i x_b] in the order (i, b).
+    pair_sums = u @ (keys.T @ c3.face_splitting(c2))
+    c = mean_value - y
+    terms = pair_sums.reshape(queries * width, width).scale_rows(c.reshape(queries * width, 1))
+    # Transposed, row b holds the terms in the order (j, i): i can be summed over.
+    weighted_sums = terms.T.reshape(width * queries, width).row_sum().reshape(width, queries).T
+    r = c.row_dot(mean_value)
+    grad_w = c1.T @ (weighted_sums - key_sums.scale_rows(r)).divide_rows(divisor)
+    return {"grad_a": b.T @ grad_w, "grad_b": grad_w @ a.T}
+
+
+def gradient_by_degree_raising(
+    *,
+    c1: M,
+    c2: M,
+    c3: M,
+    w: M,
+    a: M,
+    b: M,
+    y: M,
+    features: Callable[[M, int], M],
+    coefficients: M,
+    degree: int,
+) -> dict[str, M]:
+    """`gradient_by_moments` for monomials, with moments of 1 and v alone, of one degree more.
+
+    phi_mu(x) x_b is itself a monomial, phi_(mu + e_b)(x), so that
+    sum_l phi_mu(x_l) x_lb v_l  =  sum_l phi_(mu + e_b)(x_l) v_l
+    is a moment of v with the features of degree <= g + 1, and likewise that of 1. Then
+    m = c (V'^T C3)^T - r (V'^T 1)^T,   D_j u_jb = sum_mu U_j,mu m_j,(mu + e_b)
+    with V' = phi'(C2), all monomials of degree <= g + 1, of which phi takes the first k. It forms
+    m, with as many rows as there are queries, where the other order forms E[v (x) x].
+    features(points, n) are the monomials of degree <= n, as `monomial_features` orders them;
+    degree: g. coefficients (k, 1). Other arguments and result: as `gradient_by_factors`.
+    """
+    lower = range(coefficients.shape[0])
+    keys = features(c2, degree + 1)
+    moments, value_moments = keys.T.row_sum(), keys.T @ c3
+    u = features(c1 @ adapted_weight(w, b, a, 1), degree).T.scale_rows(coefficients).T
+    divisor = u @ moments.take_rows(lower)
+    mean_value = (u @ value_moments.take_rows(lower)).divide_rows(divisor)
+    c = mean_value - y
+    contracted = c @ value_moments.T - c.row_dot(mean_value) @ moments.T
+    raised = raised_monomials(c2.shape[1], degree)
+    columns = [u.row_dot(contracted.take_columns(places)) for places in raised]
+    grad_w = c1.T @ reduce(_beside, columns).divide_rows(divisor)
+    return {"grad_a": b.T @ grad_w, "grad_b": grad_w @ a.T}
+
+
+def _beside(left: M, right: M) -> M:
+    return left.beside(right)

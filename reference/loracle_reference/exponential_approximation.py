@@ -36,7 +36,7 @@ __all__ = [
     "taylor_approximation",
 ]
 
-Family = Literal["taylor", "chebyshev"]
+Family = Literal["taylor", "chebyshev", "minimax"]
 
 Arb = Any
 """flint.arb, which carries no types."""

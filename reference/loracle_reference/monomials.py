@@ -16,6 +16,7 @@ __all__ = [
     "monomial_exponents",
     "monomial_features",
     "polynomial_factors",
+    "raised_monomials",
 ]
 
 M = TypeVar("M", bound=Matrix)
@@ -62,6 +63,21 @@ def monomial_features(arithmetic: Arithmetic[M], points: M, degree: int) -> M:
             generation = features.take_columns(parents) * points.take_columns(factors)
         features = features.beside(generation)
     return features
+
+
+def raised_monomials(variables: int, degree: int) -> list[list[int]]:
+    """For each variable i, the places of x_i times the monomials of degree <= g, among all of
+    degree <= g + 1 in the order of `monomial_features`.
+
+    Raises ValueError as `monomial_count`.
+    """
+    monomial_count(variables, degree)
+    exponents = monomial_exponents(variables, degree + 1)
+    place = {mu: index for index, mu in enumerate(exponents)}
+    return [
+        [place[(*mu[:i], mu[i] + 1, *mu[i + 1 :])] for mu in exponents if sum(mu) <= degree]
+        for i in range(variables)
+    ]
 
 
 def polynomial_factors(

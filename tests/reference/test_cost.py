@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import comb
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 from loracle_reference import cost
 from loracle_reference.arithmetic import Counting
-from loracle_reference.arithmetic.counting import Operations
+from loracle_reference.arithmetic.counting import CountingMatrix, Operations
 from loracle_reference.arithmetic.shapes import ShapeError
 from loracle_reference.cost import FEATURES, LENGTH, RANK, WIDTH
 from loracle_reference.evaluation_orders import (
+    gradient_by_degree_raising,
     gradient_by_factors,
+    gradient_by_moments,
     gradient_by_queries,
     part_one_formed,
     part_one_split,
@@ -51,7 +54,8 @@ def _really_done(order: str, sizes: dict[str, int], degree: int) -> dict[str, in
     elif order == "tensor trick":
         gradient_by_queries(**operands, part_one=part_one_split, sum_over=sum_over)
     else:
-        gradient_by_factors(
+        by_features = gradient_by_moments if order == "moments" else gradient_by_factors
+        by_features(
             **operands,
             features=lambda x: monomial_features(scalars, x, degree),
             coefficients=scalars.matrix(taylor_coefficients(sizes["d"], degree)),
@@ -64,7 +68,7 @@ def _kinds(operations: Operations) -> dict[str, Any]:
     return {name: n for name in names if (n := getattr(operations, name)) != 0}
 
 
-@pytest.mark.parametrize("order", ["exact", "naive", "tensor trick", "almost linear"])
+@pytest.mark.parametrize("order", ["exact", "naive", "tensor trick", "almost linear", "moments"])
 @settings(max_examples=12)
 @given(
     length=st.integers(1, 5),
@@ -79,6 +83,30 @@ def test_polynomials_count_what_is_done(
     point = {_L: length, _D: width, _R: rank, _K: comb(width + degree, degree)}
     expected = _kinds(cost.counted(order).operations.substitute(point))
     assert expected == _really_done(order, sizes, degree)
+
+
+@settings(max_examples=12)
+@given(
+    length=st.integers(1, 5),
+    width=st.integers(1, 3),
+    rank=st.integers(1, 3),
+    degree=st.integers(0, 3),
+)
+def test_degree_raising_counts_what_is_done(
+    length: int, width: int, rank: int, degree: int
+) -> None:
+    sizes = {"L": length, "M": length, "d": width, "r": rank}
+    scalars = ScalarCounting()
+    tensors = make_problem(ALORAGC, sizes, 0.25, 0).tensors
+    gradient_by_degree_raising(
+        **{name: scalars.matrix(array) for name, array in tensors.items()},
+        features=lambda x, n: monomial_features(scalars, x, n),
+        coefficients=scalars.matrix(taylor_coefficients(width, degree)),
+        degree=degree,
+    )
+    point = {_L: length, _R: rank}
+    expected = cost.degree_raising_operations(width, degree).substitute(point)
+    assert _kinds(expected) == dict(scalars.tally)
 
 
 def test_schoolbook_products() -> None:
@@ -155,9 +183,81 @@ def test_degrees_of_remark_h1() -> None:
     assert sympy.degree(leading["exact"], _D) == 1
 
 
+def _saved_by_moments() -> Any:
+    return sympy.expand(cost.almost_linear_operations().total - cost.moment_operations().total)
+
+
+def test_moments_take_two_passes_of_d_plus_one_squared_columns() -> None:
+    total = sympy.Poly(cost.moment_operations().total, _L, _D, _R, _K)
+    in_features = sympy.Poly(total.as_expr(), _L, _K).coeff_monomial(_L * _K)
+    # The others: one multiplication for each feature of a query and of a key, one for its
+    # coefficient, and no multiplication for the moment of 1.
+    assert sympy.expand(in_features - 2 * 2 * (1 + _D) ** 2) == 1 + 1 + 1 - 1
+    # Products of C3 and C2, of c and E[v (x) x], their sum over i; C1 W and C1^T u; and one
+    # addition less than k in E[v (x) x]. Repeating c by a product with ones would add one more.
+    assert total.coeff_monomial(_L * _D**2) == 1 + 1 + 1 + 2 + 2 - 1
+    # The order of Theorem 3.1's proof has as much in d^2, and more in d.
+    saved = sympy.Poly(_saved_by_moments(), _L, _K).coeff_monomial(_L * _K)
+    assert sympy.expand(saved - 2 * (_D + 1)) == 0
+
+
+def test_a_wasteful_contraction_is_noticed() -> None:
+    """The mutant: c repeated d times by multiplying with ones."""
+    true = CountingMatrix.scale_rows
+
+    def wasteful(self: Any, column: Any) -> Any:
+        ones = column._counting.symbol_matrix(column.shape[0], self.shape[1])
+        _ = true(ones, column)
+        return true(self, column)
+
+    with mock.patch.object(CountingMatrix, "scale_rows", wasteful):
+        total = sympy.Poly(cost.moment_operations().total, _L, _D, _R, _K)
+    assert total.coeff_monomial(_L * _D**2) == 6 + 1
+
+
+def test_moments_are_fewer_operations_from_degree_two_on() -> None:
+    """For all L, d, r >= 1 and all k >= (d + 1)(d + 2) / 2; with k = d + 1 only if L is small."""
+    quadratic = cost.number_of_features(WIDTH, 2)
+    shift = {_L: 1 + _L, _D: 1 + _D, _R: 1 + _R}
+    saved = _saved_by_moments().subs(_K, quadratic + _K).subs(shift, simultaneous=True)
+    coefficients = sympy.Poly(sympy.expand(saved), _L, _D, _R, _K).coeffs()
+    assert min(coefficients) > 0
+    linear = _saved_by_moments().subs(_K, _D + 1)
+    for width in range(2, 6):
+        assert linear.subs({_D: width, _L: 1}) > 0
+        assert sympy.Poly(linear.subs(_D, width), _L).LC() < 0
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3, 6])
+def test_raising_the_degree_is_fewer_operations(width: int, degree: int) -> None:
+    """Of the operations in L, and at L = 64 and above; but for one variable and degree 0."""
+    features = comb(width + degree, degree)
+    moments = cost.moment_operations().substitute({_D: width, _K: features, _R: 1}).total
+    raising = cost.degree_raising_operations(width, degree).substitute({_R: 1}).total
+    saved = sympy.Poly(moments - raising, _L)
+    assert (saved.LC() > 0) == ((width, degree) != (1, 0))
+    assert (saved.eval(64) > 0) == ((width, degree) != (1, 0))
+    if width >= 5 and degree >= 3:
+        assert sympy.Poly(raising, _L).LC() < Fraction(11, 20) * sympy.Poly(moments, _L).LC()
+
+
+def test_degree_raising_refuses_what_is_no_size() -> None:
+    for width, degree in ((0, 2), (2, -1)):
+        with pytest.raises(ValueError, match="monomials need at least one variable"):
+            cost.degree_raising_operations(width, degree)
+
+
 def test_what_is_formed() -> None:
     """Theorem 3.1's evaluation forms nothing with L^2 entries; the others form L x L, at most."""
     assert cost.counted("almost linear").formed_degree(_L) == 1
+    # The order by moments does without its factors of k d columns.
+    assert _L * _K * _D in cost.counted("almost linear").formed_sizes
+    assert cost.counted("moments").formed_degree(_L) == 1
+    sizes = cost.counted("moments").formed_sizes
+    assert max(sympy.Poly(size, _L, _D, _R, _K).total_degree() for size in sizes) == 3
+    assert _L * _K * _D not in sizes
+    assert {_L * _D**2, _L * _K, _K * _D**2} <= sizes
     for order in ("exact", "naive", "tensor trick"):
         assert cost.counted(order).formed_degree(_L) == 2
     # One block C_j has L d^2 entries, and there are never L of them at once.

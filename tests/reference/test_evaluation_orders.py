@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from math import factorial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from loracle_reference import evaluation_orders
 from loracle_reference.arithmetic import Ball, Exact
+from loracle_reference.arithmetic.exact import ExactMatrix
 from loracle_reference.attention import adapted_weight, residual
 from loracle_reference.evaluation_orders import (
+    gradient_by_degree_raising,
     gradient_by_factors,
+    gradient_by_moments,
     gradient_by_queries,
     part_one_formed,
     part_one_split,
     sum_over,
 )
 from loracle_reference.gradient import score_gradient
-from loracle_reference.monomials import monomial_features
+from loracle_reference.low_rank import centred_keys
+from loracle_reference.low_rank_gradient import low_rank_aloragc_gradient
+from loracle_reference.monomials import monomial_exponents, monomial_features, raised_monomials
+from loracle_reference.norms import Norms
 
 from .monomials import taylor_coefficients
 from .problems import ALORAGC, make_problem
@@ -83,12 +92,38 @@ def _rational_tensors(sizes: dict[str, int], seed: int) -> dict[str, Any]:
     }
 
 
-def _by_factors(arithmetic: Any, tensors: dict[str, Any], degree: int, coefficients: Any) -> Any:
+def _operands(arithmetic: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name: arithmetic.matrix(entries) for name, entries in tensors.items()}
+
+
+def _by_factors(arithmetic: Any, operands: Any, degree: int, coefficients: Any) -> Any:
     return gradient_by_factors(
-        **{name: arithmetic.matrix(entries) for name, entries in tensors.items()},
+        **operands,
         features=lambda x: monomial_features(arithmetic, x, degree),
         coefficients=arithmetic.matrix(coefficients),
     )
+
+
+def _by_moments(arithmetic: Any, operands: Any, degree: int, coefficients: Any) -> Any:
+    return gradient_by_moments(
+        **operands,
+        features=lambda x: monomial_features(arithmetic, x, degree),
+        coefficients=arithmetic.matrix(coefficients),
+    )
+
+
+def _by_degree_raising(arithmetic: Any, operands: Any, degree: int, coefficients: Any) -> Any:
+    return gradient_by_degree_raising(
+        **operands,
+        features=lambda x, n: monomial_features(arithmetic, x, n),
+        coefficients=arithmetic.matrix(coefficients),
+        degree=degree,
+    )
+
+
+_BY_FEATURES = pytest.mark.parametrize(
+    "order", [_by_factors, _by_moments, _by_degree_raising], ids=lambda order: order.__name__[4:]
+)
 
 
 def _with_taylor_for_exp(tensors: dict[str, Any], degree: int) -> dict[str, Any]:
@@ -106,6 +141,7 @@ def _with_taylor_for_exp(tensors: dict[str, Any], degree: int) -> dict[str, Any]
     return {"grad_a": t["b"].T @ grad_w, "grad_b": grad_w @ t["a"].T}
 
 
+@_BY_FEATURES
 @settings(max_examples=10)
 @given(
     sizes=_SIZES,
@@ -115,7 +151,7 @@ def _with_taylor_for_exp(tensors: dict[str, Any], degree: int) -> dict[str, Any]
     seed=st.integers(0, 2**32 - 1),
 )
 def test_features_give_the_gradient_of_the_polynomial_exactly(
-    sizes: dict[str, int], width: int, rank: int, degree: int, seed: int
+    order: Any, sizes: dict[str, int], width: int, rank: int, degree: int, seed: int
 ) -> None:
     """Lemmas 3.3 to 3.7 are identities once exp is a polynomial: equality of fractions."""
     tensors = _rational_tensors({**sizes, "d": width, "r": rank}, seed)
@@ -124,29 +160,95 @@ def test_features_give_the_gradient_of_the_polynomial_exactly(
         expected = _with_taylor_for_exp(tensors, degree)
     except ZeroDivisionError:
         reject()  # A polynomial, unlike exp, can have rows that sum to zero.
-    found = _by_factors(exact, tensors, degree, taylor_coefficients(width, degree))
+    found = order(exact, _operands(exact, tensors), degree, taylor_coefficients(width, degree))
     for name, matrix in expected.items():
         assert (exact.array(found[name]) == exact.array(matrix)).all()
 
 
-def test_wrong_coefficients_give_another_gradient() -> None:
+@_BY_FEATURES
+def test_wrong_coefficients_give_another_gradient(order: Any) -> None:
     tensors = _rational_tensors({"L": 3, "M": 4, "d": 2, "r": 1}, 5)
     exact = Exact()
     expected = _with_taylor_for_exp(tensors, 2)
     ones = [[1]] * len(taylor_coefficients(2, 2))
-    found = _by_factors(exact, tensors, 2, ones)
+    found = order(exact, _operands(exact, tensors), 2, ones)
     assert (exact.array(found["grad_a"]) != exact.array(expected["grad_a"])).any()
 
 
-def test_higher_degrees_come_near_the_gradient() -> None:
+_face_splitting = ExactMatrix.face_splitting
+
+_WRONG_STEPS: dict[str, tuple[Any, str, Any]] = {
+    "E[x (x) v] for E[v (x) x]": (
+        ExactMatrix,
+        "face_splitting",
+        lambda self, other: _face_splitting(other, self),
+    ),
+    "no mean subtracted": (ExactMatrix, "row_dot", lambda self, other: self.row_sum().scale(0)),
+    "no division by D": (ExactMatrix, "divide_rows", lambda self, column: self),
+    "the other variable raised": (
+        evaluation_orders,
+        "raised_monomials",
+        lambda d, g: raised_monomials(d, g)[::-1],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("order", "wrong"),
+    [(_by_moments, wrong) for wrong in list(_WRONG_STEPS)[:3]]
+    + [(_by_degree_raising, wrong) for wrong in list(_WRONG_STEPS)[1:]],
+)
+def test_wrong_steps_give_another_gradient(order: Any, wrong: str) -> None:
+    tensors = _rational_tensors({"L": 3, "M": 4, "d": 2, "r": 1}, 5)
+    exact = Exact()
+    operands, coefficients = _operands(exact, tensors), taylor_coefficients(2, 2)
+    expected = _by_factors(exact, operands, 2, coefficients)
+    with mock.patch.object(*_WRONG_STEPS[wrong]):
+        found = order(exact, operands, 2, coefficients)
+    for name, matrix in expected.items():
+        assert (exact.array(found[name]) != exact.array(matrix)).any()
+
+
+@_BY_FEATURES
+def test_higher_degrees_come_near_the_gradient(order: Any) -> None:
     problem = make_problem(ALORAGC, {"L": 4, "M": 5, "d": 2, "r": 1}, 0.5, 11)
     expected = _BALL.enclosure(problem.gradient(_BALL)["grad_a"]).mid
+    operands = _operands(_BALL, problem.tensors)
     errors = []
     for degree in (2, 6, 10):
-        found = _by_factors(_BALL, problem.tensors, degree, taylor_coefficients(2, degree))
+        found = order(_BALL, operands, degree, taylor_coefficients(2, degree))
         errors.append(np.abs(_BALL.enclosure(found["grad_a"]).mid - expected).max())
     assert errors[0] > 100 * errors[1]
     assert errors[1] > 100 * errors[2]
+
+
+@_BY_FEATURES
+@settings(max_examples=10)
+@given(sizes=_SIZES, width=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
+def test_certified_errors_hold_for_every_order(
+    order: Any, sizes: dict[str, int], width: int, seed: int
+) -> None:
+    """The errors of `low_rank_aloragc_gradient`, with its polynomial and its centred keys: as the
+    rows of p sum to zero, centring the keys in u = p C2 too changes nothing."""
+    problem = make_problem(ALORAGC, {**sizes, "d": width, "r": 1}, 0.5, seed)
+    operands = _operands(_BALL, problem.tensors)
+    certified = low_rank_aloragc_gradient(_BALL, **operands, relative_error=0.01)
+    coefficients = certified.probabilities.approximation.coefficients
+    weights = [
+        [coefficients[sum(mu)] * factorial(sum(mu)) * taylor[0]]
+        for mu, taylor in zip(
+            monomial_exponents(width, len(coefficients) - 1),
+            taylor_coefficients(width, len(coefficients) - 1),
+            strict=True,
+        )
+    ]
+    centred = {**operands, "c2": centred_keys(_BALL, operands["c2"])}
+    found, exact = order(_BALL, centred, len(coefficients) - 1, weights), problem.gradient(_BALL)
+    for name, error in certified.errors.items():
+        # The radius of the balls comes on top.
+        radius = Fraction(1, 10**25)
+        assert Norms.of(found[name] - exact[name]).maximum <= error + radius
+        assert Norms.of(found[name] - certified.outputs[name]).maximum <= radius
 
 
 def test_empty_sums_are_refused() -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 import flint
-import mpmath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,29 +18,10 @@ from loracle_reference.exponential_approximation import (
     taylor_approximation,
 )
 
+from .exponential_samples import sampled_errors
+
 RADII = [Fraction(1, 100), Fraction(1, 3), 1.0, 4, 11, 30]
 TARGETS = [0.5, 1e-2, 1e-6, 1e-15]
-
-
-def sampled_errors(p: ExponentialApproximation, samples: int = 400) -> tuple[Fraction, Fraction]:
-    """Lower bounds of the relative and the absolute error, rounded down: exp is taken in 400 bits,
-    the points are those where Chebyshev's polynomials are extreme."""
-    relative, absolute = mpmath.mpf(0), mpmath.mpf(0)
-    with mpmath.workprec(400):
-        for step in range(samples + 1):
-            cosine = Fraction(float(mpmath.cos(mpmath.pi * step / samples)))
-            x = max(min(cosine, Fraction(1)), Fraction(-1)) * p.radius
-            value, argument = (mpmath.mpf(v.numerator) / v.denominator for v in (p(x), x))
-            relative = max(relative, abs(value * mpmath.exp(-argument) - 1))
-            absolute = max(absolute, abs(value - mpmath.exp(argument)))
-        shrink = 1 - mpmath.mpf(2) ** -300
-        return tuple(Fraction(*_ratio(error * shrink)) for error in (relative, absolute))  # type: ignore[return-value]
-
-
-def _ratio(value: mpmath.mpf) -> tuple[int, int]:
-    sign, mantissa, exponent, _ = value._mpf_
-    numerator = int(-mantissa if sign else mantissa)
-    return (numerator << exponent, 1) if exponent >= 0 else (numerator, 1 << -exponent)
 
 
 def enclosed_relative_error(p: ExponentialApproximation, parts: int) -> Fraction:

@@ -16,6 +16,7 @@ from loracle_reference.monomials import (
     monomial_exponents,
     monomial_features,
     polynomial_factors,
+    raised_monomials,
 )
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5))
@@ -41,6 +42,28 @@ def test_features_are_the_monomials(sizes: tuple[int, int, int, int], seed: int)
         ]
         for row in points
     ]
+
+
+@given(SIZES, st.integers(0, 2**32 - 1))
+def test_raised_monomials_are_products_with_a_variable(
+    sizes: tuple[int, int, int, int], seed: int
+) -> None:
+    rows, _, variables, degree = sizes
+    exact = Exact()
+    entries = np.random.default_rng(seed).integers(2, 9, (rows, variables)).tolist()
+    points = exact.matrix(entries)
+    low, high = (monomial_features(exact, points, g) for g in (degree, degree + 1))
+    raised = raised_monomials(variables, degree)
+    assert len(raised) == variables
+    for i, places in enumerate(raised):
+        column = points.take_columns([i])
+        assert (high.take_columns(places).values == low.scale_rows(column).values).all()
+        # The places of another variable are the wrong ones.
+        if variables > 1:
+            wrong = raised[(i + 1) % variables]
+            assert wrong != places
+    # The monomials of lower degree come first, which the order of degrees promises.
+    assert (high.take_columns(range(low.shape[1])).values == low.values).all()
 
 
 def _entrywise(scores: np.ndarray, coefficients: list[Fraction]) -> np.ndarray:
@@ -72,8 +95,9 @@ def test_weights_without_the_multinomial_are_refuted() -> None:
 def test_bad_sizes_are_named() -> None:
     with pytest.raises(ValueError, match="at least one variable and a degree >= 0, got 0 and 2"):
         monomial_count(0, 2)
-    with pytest.raises(ValueError, match="got 2 and -1"):
-        monomial_exponents(2, -1)
+    for listed in (monomial_exponents, raised_monomials):
+        with pytest.raises(ValueError, match="got 2 and -1"):
+            listed(2, -1)
     two, three = (Exact().matrix([[1] * width]) for width in (2, 3))
     with pytest.raises(ValueError, match=r"columns must be equal, got \(1, 2\) and \(1, 3\)"):
         polynomial_factors(Exact(), two, three, [1])
