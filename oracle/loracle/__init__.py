@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from loracle.adapters import ADAPTERS, Adapter
     from loracle.contracts import CONTRACTS, Contract
     from loracle.declaration import Declaration, declare
-    from loracle.errors import UsageError
+    from loracle.errors import Declined, UsageError
     from loracle.report import Diagnosis, Finding, RegimeSummary, Report, Verdict
     from loracle.validation import validate
 
@@ -23,6 +23,7 @@ __all__ = [
     "Adapter",
     "Contract",
     "Declaration",
+    "Declined",
     "Diagnosis",
     "Finding",
     "RegimeSummary",
@@ -42,6 +43,7 @@ _HOME = {
     "Contract": "contracts",
     "Declaration": "declaration",
     "declare": "declaration",
+    "Declined": "errors",
     "UsageError": "errors",
     "Diagnosis": "report",
     "Finding": "report",

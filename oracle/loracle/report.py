@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Diagnosis", "Finding", "RegimeSummary", "Report", "Verdict"]
+__all__ = ["Diagnosis", "Finding", "PromiseKind", "RegimeSummary", "Report", "Verdict"]
 
 Verdict = Literal["pass", "suspect", "fail"]
+
+PromiseKind = Literal["certificate", "epsilon"]
+"""Of a kernel's own accuracy: returned with a result, or declared (or asked for) for all."""
 
 SCHEMA = "loracle-report/1"
 
@@ -33,7 +36,8 @@ class Finding:
     structural finding or where nothing is claimed); element is its index; count of cases_total
     cases of this output have this verdict. reason says if the finding comes from the bias test
     across cases instead of one case, and if the second of two calls was the worse one. replay is
-    the command that runs the case again.
+    the command that runs the case again. promise is the kind of the kernel's promise that bound and
+    tolerance both are, None if they are the proven and the calibrated one.
     """
 
     verdict: Literal["fail", "suspect"]
@@ -51,6 +55,7 @@ class Finding:
     computed: float | None = None
     reason: str = ""
     replay: str | None = None
+    promise: PromiseKind | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; non-finite numbers become the strings "inf", "-inf", "nan"."""
@@ -62,6 +67,7 @@ class Finding:
             "error": _number(self.error),
             "bound": _number(self.bound),
             "tolerance": _number(self.tolerance),
+            "promise": self.promise,
             "element": None if self.element is None else list(self.element),
             "truth": _number(self.truth),
             "computed": _number(self.computed),
@@ -75,8 +81,9 @@ class Finding:
 
 @dataclass
 class RegimeSummary:
-    """Counts over the outputs of the cases of one regime, and the worst ratios of error to bound
-    and to tolerance (None where there is none)."""
+    """Counts over the outputs of the judged cases of one regime, and the worst ratios of error to
+    bound and to tolerance (None where there is none). declined: cases that the kernel declined,
+    which are not among `cases`."""
 
     cases: int = 0
     passed: int = 0
@@ -85,11 +92,13 @@ class RegimeSummary:
     no_evidence: int = 0
     worst_error_to_bound: float | None = None
     worst_error_to_tolerance: float | None = None
+    declined: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "cases": self.cases,
+            "declined": self.declined,
             "pass": self.passed,
             "suspect": self.suspect,
             "fail": self.fail,
@@ -122,6 +131,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     evidence: dict[str, int] = field(default_factory=dict)
     """Per output, the number of cases that are evidence."""
+    certified: dict[str, int] = field(default_factory=dict)
+    """Per output, the number of cases that were judged by the kernel's own certificate."""
     false_alarm_probability: float | None = None
     seconds: float = 0.0
     environment: dict[str, Any] = field(default_factory=dict)
@@ -142,6 +153,7 @@ class Report:
             "cases": self.cases,
             "regimes": {name: summary.to_dict() for name, summary in self.regimes.items()},
             "evidence": dict(self.evidence),
+            "certified": dict(self.certified),
             "skipped": list(self.skipped),
             "notes": list(self.notes),
             "findings": [finding.to_dict() for finding in self.findings],

@@ -73,12 +73,14 @@ def validate(
     outputs, or a TARGET (`package.module:name`, `path/to/file.py:name`, or the name of an
     adapter). contract: its name; inferred from the parameter names if None. dtype: a name or a
     torch.dtype. cases: per regime. regimes: their names, all of the contract's if None. epsilon:
-    the absolute error the kernel promises, in the max norm, which replaces bound and tolerance.
+    the absolute error the kernel promises, in the max norm, which replaces bound and tolerance (as
+    does the certificate that a call returns, if that is smaller).
     machine: the model it is judged under, the widest if None. timeout: seconds for one call.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
-    cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding.
+    cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding. A call that
+    it declines (`Declined`) is skipped, with the reason.
     """
     started = time.monotonic()
     dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
@@ -136,10 +138,11 @@ def validate(
         cases=collector.cases,
         regimes=collector.regimes,
         findings=findings,
-        skipped=skipped,
+        skipped=[*skipped, *collector.declined],
         notes=[*loaded.notes, *notes],
         evidence=collector.evidence,
-        false_alarm_probability=None if epsilon is not None else FALSE_ALARM_PROBABILITY,
+        certified=collector.certified,
+        false_alarm_probability=_false_alarms(collector),
         seconds=time.monotonic() - started,
         environment={**_versions(), **loaded.environment},
     )
@@ -171,7 +174,8 @@ def _run(
                 notes[f"stopped after {done} of {len(plan)} cases: {enough}"] = None
                 break
     except KeyboardInterrupt:
-        notes[f"interrupted after {collector.cases} of {len(plan)} cases"] = None
+        seen = collector.cases + len(collector.declined)
+        notes[f"interrupted after {seen} of {len(plan)} cases"] = None
         return list(notes), "interrupted"
     return list(notes), ""
 
@@ -192,6 +196,12 @@ def _verdict(findings: list[Finding], collector: Collector, reason: str) -> tupl
     if min(collector.evidence.values(), default=0) < ENOUGH_EVIDENCE:
         return "suspect", "insufficient-evidence"
     return "pass", ""
+
+
+def _false_alarms(collector: Collector) -> float | None:
+    """The chance of a false suspicion, None where promises alone decided and nothing is suspect."""
+    only_promised = collector.epsilon is not None or collector.only_promised
+    return None if only_promised else FALSE_ALARM_PROBABILITY
 
 
 def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:

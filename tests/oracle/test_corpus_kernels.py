@@ -23,7 +23,14 @@ Call = dict[str, Tensor | float]
 # least a factor of 1.8 below (16 bits; 40 and more otherwise), every wrong one 1.9 and more above.
 THRESHOLDS = {"float64": 1e-11, "float32": 1e-4, "bfloat16": 0.1, "float16": 0.03}
 
-STRUCTURAL = {"mutates-input", "crash", "missing-output", "wrong-shape", "wrong-dtype"}
+STRUCTURAL = {
+    "mutates-input",
+    "crash",
+    "missing-output",
+    "wrong-shape",
+    "wrong-dtype",
+    "false-certificate",
+}
 NUMERICAL = {
     "missing-scaling",
     "squared-scaling",
@@ -170,6 +177,7 @@ def _defects(
         return
     if any(not torch.equal(given[name], value) for name, value in kept.items()):  # type: ignore[arg-type]
         yield "", "mutates-input"
+    certificate: Mapping[str, Tensor | float] = results.get("certificate", {})
     for name, true in truth.items():
         result = results[name]
         if result is None:
@@ -181,9 +189,13 @@ def _defects(
         elif not torch.isfinite(result).all():
             yield name, "non-finite"
         elif not finite_only:
-            error = (result.detach().double() - true).abs().max() / true.abs().max()
-            if error > THRESHOLDS[dtype]:
+            largest = true.abs().max()
+            error = (result.detach().double() - true).abs().max()
+            if error > THRESHOLDS[dtype] * largest:
                 yield name, "value"
+            # This truth has rounding errors of its own.
+            if error > certificate.get(name, torch.inf) + THRESHOLDS["float64"] * largest:
+                yield name, "false-certificate"
 
 
 def _all_defects(entry: Entry, dtype: str) -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from loracle.report import RegimeSummary, Report
 
@@ -43,3 +44,13 @@ def test_nothing_required_is_missing(make_failing: Callable[..., Report]) -> Non
     assert structural["output"] is None
     assert structural["error"] is None
     assert structural["bound"] is None
+    assert [finding["promise"] for finding in data["findings"]] == [None] * 3
+
+
+def test_a_promise_and_what_was_declined_are_told(make_failing: Callable[..., Report]) -> None:
+    promised = replace(make_failing().findings[0], promise="certificate")
+    regimes = {"tiny": RegimeSummary(declined=3)}
+    data = make_failing(findings=[promised], regimes=regimes, certified={"output": 2}).to_dict()
+    assert data["findings"][0]["promise"] == "certificate"
+    assert (data["regimes"]["tiny"]["declined"], data["regimes"]["tiny"]["cases"]) == (3, 0)
+    assert data["certified"] == {"output": 2}

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -67,9 +68,12 @@ def test_the_replay_command_can_be_copied(make_failing: MakeReport) -> None:
 
 
 def test_all_but_the_replay_command_fits_80_columns(make_failing: MakeReport) -> None:
-    regimes = {"super-threshold": RegimeSummary(1000, 99999, 99999, 99999, 99999, 1.2e-17, 1e-17)}
-    for line in shown(make_failing(regimes=regimes)).splitlines():
-        assert len(line) <= 80 or line.lstrip().startswith("replay")
+    for declined in (0, 1000):
+        crowded = RegimeSummary(1000, 99999, 99999, 99999, 99999, 1.2e-17, 1e-17, declined)
+        lines = shown(make_failing(regimes={"super-threshold": crowded})).splitlines()
+        for line in lines:
+            assert len(line) <= 80 or line.lstrip().startswith("replay")
+    assert any(line.startswith("super-threshold  1000") for line in lines)
 
 
 def test_numbers_are_told_apart_where_the_error_is_small(make_failing: MakeReport) -> None:
@@ -190,10 +194,96 @@ def test_a_broken_contract_is_not_called_an_error_too_large(make_failing: MakeRe
     assert "no implementation" not in text
 
 
-def test_epsilon_takes_the_place_of_bound_and_tolerance(make_failing: MakeReport) -> None:
-    text = shown(make_failing(epsilon=0.1))
-    assert "6.2 times the declared epsilon, 0.1" in text
+@pytest.mark.parametrize(
+    ("promise", "name"),
+    [("epsilon", "declared epsilon"), ("certificate", "kernel's own certificate")],
+)
+def test_a_promise_takes_the_place_of_bound_and_tolerance(
+    make_failing: MakeReport, promise: Any, name: str
+) -> None:
+    wrong = replace(make_failing().findings[0], bound=0.1, tolerance=0.1, promise=promise)
+    epsilon = 0.1 if promise == "epsilon" else None
+    text = shown(make_failing(epsilon=epsilon, findings=[wrong]))
+    assert f"6.2 times the {name}, 0.1" in text
     assert "proven bound" not in text
+    assert f"FAIL: an error exceeds the {name}" in text
+    assert headline(wrong).plain == f"FAIL  grad_lora_b  error 0.62, {promise} 0.1"
+    # Of an output of which nothing is promised, the proof stands.
+    unpromised = make_failing().findings[0]
+    assert "FAIL: proven wrong" in shown(make_failing(findings=[wrong, unpromised]))
+    exact = replace(wrong, bound=0.0, tolerance=0.0)
+    lines = shown(make_failing(epsilon=epsilon, findings=[exact])).splitlines()
+    assert name + " 0" in [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("changes", "meaning"),
+    [
+        ({}, "every error is one that a legal evaluation of lora-linear in bfloat16 makes."),
+        (
+            {"certified": {"output": 3, "grad_x": 0}},
+            "every error is within the kernel's own certificate, or is one that a legal evaluation",
+        ),
+        (
+            {"certified": {"output": 3}, "false_alarm_probability": None},
+            "PASS: no error exceeds the kernel's own certificate.",
+        ),
+        (
+            {"certified": {"output": 3}, "false_alarm_probability": None, "epsilon": 0.1},
+            "declared epsilon, 0.1, nor the kernel's own certificate where that is smaller.",
+        ),
+        (
+            {"certified": {"output": 3}, "verdict": "suspect"},
+            "no error exceeds the proven bound or its own certificate, but some are",
+        ),
+    ],
+)
+def test_a_verdict_says_what_it_rests_on(
+    make_passing: MakeReport, changes: dict[str, object], meaning: str
+) -> None:
+    """Catches a pass by the kernel's own word that reads as one by the oracle's measure."""
+    assert meaning in " ".join(shown(make_passing(**changes)).split())
+
+
+def declined(regime: str, *reasons: str) -> list[dict[str, str]]:
+    return [{"what": f"{regime}:{i}", "reason": reason} for i, reason in enumerate(reasons)]
+
+
+def test_declined_cases_are_a_column_and_a_line_for_each_regime(make_passing: MakeReport) -> None:
+    regimes = {
+        "designed": RegimeSummary(4, 16, 0, 0, 0, 0.013, 0.31, declined=2),
+        "tiny": RegimeSummary(declined=3),
+        "ragged": RegimeSummary(4, 16, 0, 0, 0, 0.2, 0.3, declined=1),
+    }
+    skipped = [
+        *declined("designed", "no r of 7", "no r of 8"),
+        {"what": "long", "reason": "the kernel declares so"},
+        *declined("tiny", "one row", "one row", "one row"),
+        *declined("ragged", "odd sizes"),
+    ]
+    lines = shown(make_passing(regimes=regimes, skipped=skipped)).splitlines()
+    assert [line.split() for line in lines if line.startswith(("designed", "tiny"))] == [
+        ["designed", "4", "2", "16", "·", "·", "·", "0.013", "0.31"],
+        ["tiny", "·", "3", "·", "·", "·", "·", "-", "-"],
+    ]
+    assert any(line.split()[:4] == ["regime", "cases", "declined", "pass"] for line in lines)
+    assert "cases and declined count cases; the other columns count outputs of cases" in lines
+    assert [line for line in lines if line.startswith("skipped")] == [
+        "skipped: long: the kernel declares so",
+        "skipped: 2 cases of designed, declined: no r of 7 (and others)",
+        "skipped: 3 cases of tiny, declined: one row",
+        "skipped: ragged:0, declined: odd sizes",
+    ]
+
+
+def test_what_was_declined_is_told_where_it_is_too_much(make_passing: MakeReport) -> None:
+    """More cases would be declined too: that is no advice."""
+    regimes = {"tiny": RegimeSummary(1, 4, declined=5)}
+    some = shown(make_passing(cases=1, regimes=regimes, **TOO_LITTLE))
+    assert "no finding in this case; too few for a verdict (5 declined)." in some
+    regimes = {"tiny": RegimeSummary(declined=6)}
+    none = shown(make_passing(cases=0, regimes=regimes, seconds=0, **TOO_LITTLE))
+    assert none.endswith("SUSPECT: not judged: every case was declined.\n")
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,24 @@ def test_epsilon_replaces_bound_and_tolerance() -> None:
         assert promised(1.5).verdict == "pass"
         assert promised(1.5 + 1e-9).verdict == "fail"
         beyond = promised(1.55, radius=0.1)
-        assert (beyond.verdict != "fail", beyond.undecided) == (True, True)
+        assert (beyond.verdict, beyond.undecided) == ("pass", True)
         assert (beyond.bound, beyond.tolerance) == (0.5, 0.5)
     assert judged([0.1], [0.1], bound=1e-9, tolerance=1e-9, epsilon=0.5).verdict == "no_evidence"
+
+
+def test_an_epsilon_of_zero_is_kept_by_an_exact_result_alone() -> None:
+    """Catches a zero that is taken for none, and a ratio of 0 / 0."""
+    exact = judged([1.0, 0.0], [1.0, 0.0], epsilon=0.0)
+    assert (exact.verdict, exact.error, exact.error_to_bound) == ("pass", 0.0, 0.0)
+    wrong = judged([1.0, 5e-324], [1.0, 0.0], epsilon=0.0)
+    assert (wrong.verdict, wrong.element, wrong.error_to_bound) == ("fail", (0, 1), math.inf)
+    assert judged([1.0], [1.0], radius=1e-30, epsilon=0.0).undecided
+
+
+@pytest.mark.parametrize("value", [1.0, 7.0, 0.0, math.inf, math.nan])
+def test_an_infinite_epsilon_promises_nothing(value: float) -> None:
+    """Neither a fail, whatever else is known of the case, nor ever a pass."""
+    assert judged([value], [1.0], epsilon=math.inf).verdict == "no_evidence"
 
 
 def test_the_worst_element_is_the_one_that_fails() -> None:
@@ -195,8 +210,17 @@ def test_spread() -> None:
     assert judge_spread(0.26, proven, 0.125) == "suspect"
     assert judge_spread(0.5, proven, 0.125) == "suspect"
     assert judge_spread(0.51, proven, 0.125) == "fail"
-    assert judge_spread(0.51, proven, 0.125, epsilon=1.0) == "pass"
-    assert judge_spread(2.01, proven, 0.125, epsilon=1.0) == "fail"
+    assert judge_spread(0.51, proven, 0.125, (1.0, 1.0)) == "pass"
+    assert judge_spread(2.01, proven, 0.125, (1.0, 1.0)) == "fail"
+    # Each run has its own promise, or none.
+    assert judge_spread(0.1 + 0.7, proven, 0.125, (0.1, 0.7)) == "pass"
+    assert judge_spread(0.81, proven, 0.125, (0.1, 0.7)) == "fail"
+    assert judge_spread(0.22, proven, 0.125, (0.1, None)) == "pass"
+    assert judge_spread(0.23, proven, 0.125, (None, 0.1)) == "suspect"
+    assert judge_spread(0.36, proven, 0.125, (0.1, None)) == "fail"
+    assert judge_spread(0.0, proven, 0.125, (0.0, 0.0)) == "pass"
+    assert judge_spread(5e-324, proven, 0.125, (0.0, 0.0)) == "fail"
+    assert judge_spread(1e300, proven, 0.125, (0.0, math.inf)) == "pass"
     boundless = ProvenBound(np.array([math.inf]), False)
     assert judge_spread(1e300, boundless, math.inf) == "pass"
     assert judge_spread(math.inf, boundless, math.inf) == "suspect"

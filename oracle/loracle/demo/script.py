@@ -163,7 +163,7 @@ def _row(name: str, report: Report) -> Text:
 
 def _print_findings(report: Report, console: Console) -> None:
     for finding in report.findings:
-        show_finding(finding, report.epsilon, console)
+        show_finding(finding, console)
 
 
 def _diagnoses(report: Report) -> set[str]:

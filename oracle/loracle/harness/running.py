@@ -6,7 +6,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,33 @@ import numpy.typing as npt
 import torch
 
 from loracle.cases import Inputs
+from loracle.errors import Declined
+from loracle.harness.certificates import CERTIFICATE, read_certificate
 from loracle.harness.messages import Call, Observed
 from loracle.harness.stray import end_if_stray
 from loracle.harness.tracebacks import describe_exception
+from loracle.harness.words import in_one_line
 from loracle.observation import Observation, Problem
 
 __all__ = ["Runner"]
 
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16}
 
+_LONGEST_REASON = 200
+"""Characters of why a call was declined."""
+
 
 @dataclass
 class _Run:
-    """One of the two runs: what came back, converted, and what was wrong with it."""
+    """One of the two runs: what came back, converted, and what was wrong with it. declined: why
+    nothing came back, if the kernel declined the call."""
 
-    outputs: dict[str, npt.NDArray[np.float64]]
-    problems: list[Problem]
-    extra: list[str]
-    seconds: float
+    outputs: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    certificates: dict[str, float] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    declined: str | None = None
+    seconds: float = 0.0
 
 
 class Runner:
@@ -54,6 +63,8 @@ class Runner:
         if _crashed(second):
             problems = [_in_second_run(p) for p in second.problems]
             return Observed(Observation(problems=tuple(problems)), self._poisoned())
+        if first.declined is not None or second.declined is not None:
+            return Observed(_declined(first.declined, second.declined), self._poisoned())
         seen = {(p.hypothesis, p.output) for p in first.problems}
         later = [p for p in second.problems if (p.hypothesis, p.output) not in seen]
         spread = {
@@ -64,10 +75,16 @@ class Runner:
         return Observed(
             Observation(
                 outputs=first.outputs,
-                repeated={n: second.outputs[n] for n, largest in spread.items() if largest > 0},
+                repeated={
+                    name: second.outputs[name]
+                    for name, largest in spread.items()
+                    if largest > 0 or first.certificates.get(name) != second.certificates.get(name)
+                },
                 spread=spread,
+                certificates=first.certificates,
+                repeated_certificates=second.certificates,
                 problems=(*first.problems, *(_in_second_run(p) for p in later)),
-                notes=tuple(f"the extra output {name!r} is ignored" for name in first.extra),
+                notes=tuple(first.notes),
                 seconds=second.seconds,
             ),
             self._poisoned(),
@@ -86,12 +103,15 @@ class Runner:
                 results = self._call(tensors, call.inputs.scalars)
             self._wait()
             seconds = time.perf_counter() - started
-            outputs, problems, extra = self._convert(results, call.outputs)
+            run = self._convert(results, call.outputs)
+        except Declined as error:
+            reason = in_one_line(str(error), _LONGEST_REASON)
+            return _Run(declined=reason or "the kernel gave no reason")
         except BaseException as error:
-            crash = Problem("crash", None, describe_exception(error))
-            return _Run({}, [crash], [], 0.0)
-        problems += self._changed_inputs(tensors, before)
-        return _Run(outputs, problems, extra, seconds)
+            return _Run(problems=[Problem("crash", None, describe_exception(error))])
+        run.problems += self._changed_inputs(tensors, before)
+        run.seconds = seconds
+        return run
 
     def _call(self, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float]) -> object:
         try:
@@ -116,22 +136,27 @@ class Runner:
             return True
         return False
 
-    def _convert(
-        self, results: object, expected: Mapping[str, tuple[int, ...]]
-    ) -> tuple[dict[str, npt.NDArray[np.float64]], list[Problem], list[str]]:
+    def _convert(self, results: object, expected: Mapping[str, tuple[int, ...]]) -> _Run:
         if not isinstance(results, Mapping):
             kind = type(results).__name__
             text = f"returned a {kind}, not a mapping from output names to tensors"
-            return {}, [Problem("missing-output", None, text)], []
-        outputs = {}
-        problems = []
+            return _Run(problems=[Problem("missing-output", None, text)])
+        certificate = read_certificate(results.get(CERTIFICATE), expected)
+        extra = [str(name) for name in results if name not in expected and name != CERTIFICATE]
+        run = _Run(
+            certificates=certificate.bounds,
+            problems=certificate.problems,
+            notes=[f"the extra output {name!r} is ignored" for name in extra] + certificate.notes,
+        )
+        # By what an output was to be judged is not known where its certificate means nothing.
+        unclear = {problem.output for problem in certificate.problems}
         for name, shape in expected.items():
             problem = self._defect(name, results.get(name), shape)
-            if problem is None:
-                outputs[name] = results[name].detach().to(torch.float64).cpu().numpy().copy()
-            else:
-                problems.append(problem)
-        return outputs, problems, [str(name) for name in results if name not in expected]
+            if problem is not None:
+                run.problems.append(problem)
+            elif not unclear & {name, None}:
+                run.outputs[name] = results[name].detach().to(torch.float64).cpu().numpy().copy()
+        return run
 
     def _defect(self, name: str, value: object, shape: tuple[int, ...]) -> Problem | None:
         if value is None:
@@ -187,6 +212,15 @@ def _largest_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.f
 
 def _crashed(run: _Run) -> bool:
     return any(problem.hypothesis == "crash" for problem in run.problems)
+
+
+def _declined(first: str | None, second: str | None) -> Observation:
+    """Of two calls of which one at least was declined, for these reasons."""
+    if first is not None and second is not None:
+        return Observation(declined=first)
+    which = "first" if second is None else "second"
+    text = f"declined only the {which} of two calls with equal inputs: {first or second}"
+    return Observation(problems=(Problem("nondeterministic", None, text),))
 
 
 def _in_second_run(problem: Problem) -> Problem:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["nearest", "one_line"]
+__all__ = ["in_one_line", "nearest", "one_line"]
+
+_MOST_CHARACTERS = 500
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -16,6 +18,12 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """`Type: message` with the message's white space collapsed, at most 500 characters."""
-    message = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return text if len(text) <= 500 else text[:497] + "..."
+    message = str(error).strip()
+    return in_one_line(f"{type(error).__name__}: {message}" if message else type(error).__name__)
+
+
+def in_one_line(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """The text with its white space collapsed, at most so many characters, the last three of them
+    dots where it was longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 3] + "..."

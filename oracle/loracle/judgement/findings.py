@@ -13,6 +13,7 @@ from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
 from loracle.judgement.bias import BiasTest
+from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import Judgement, judge, judge_spread
 from loracle.observation import Observation, Problem
@@ -32,12 +33,20 @@ Bad = Literal["fail", "suspect"]
 
 @dataclass(frozen=True)
 class _Judged:
-    """The worse of the two runs of one case, for one output. repeated: it is the second one."""
+    """One of the two runs of one case, for one output. promise: what replaced bound and tolerance.
+    repeated: it is the second run. remarks: what is to be said of it beside the diagnosis."""
 
     case: Case
     computed: npt.NDArray[np.float64]
+    promise: Promise | None
     judgement: Judgement
     repeated: bool
+    remarks: tuple[Diagnosis, ...]
+
+    @property
+    def badness(self) -> tuple[int, float]:
+        """Greater for the worse of two."""
+        return _RANK[self.judgement.verdict], _badness(self.judgement)
 
 
 @dataclass
@@ -62,8 +71,10 @@ class _Structural:
 class Collector:
     """Judges case after case and sums up.
 
-    outputs: those that are judged. epsilon: see `judge`. replay: makes the command that runs a case
-    again, or the whole run for None.
+    outputs: those that are judged. epsilon: see `judge`; the certificate of a call is a promise
+    likewise. replay: makes the command that runs a case again, or the whole run for None. declined:
+    `{"what", "reason"}` of the cases that the kernel declined, which are neither judged nor counted
+    in `cases`.
     """
 
     contract: Contract
@@ -72,6 +83,8 @@ class Collector:
     replay: Callable[[Case | None], str]
     regimes: dict[str, RegimeSummary] = field(default_factory=dict)
     evidence: dict[str, int] = field(default_factory=dict)
+    certified: dict[str, int] = field(default_factory=dict)
+    declined: list[dict[str, str]] = field(default_factory=list)
     cases: int = 0
     _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
@@ -79,15 +92,22 @@ class Collector:
     _biases: dict[str, tuple[BiasTest, BiasTest]] = field(default_factory=dict)
     """Of the first runs and of the second runs."""
     _latest: dict[str, _Judged] = field(default_factory=dict)
+    """Of those judged without a promise."""
+    _promised: bool = False
 
     def __post_init__(self) -> None:
         self.evidence = dict.fromkeys(self.outputs, 0)
+        self.certified = dict.fromkeys(self.outputs, 0)
         self._biases = {output: (BiasTest(), BiasTest()) for output in self.outputs}
 
     def add(self, reference: CaseReference, observation: Observation) -> Finding | None:
         """Judge one case; returns its worst new finding, without diagnosis of other cases."""
         case = reference.case
         summary = self.regimes.setdefault(case.regime, RegimeSummary())
+        if observation.declined is not None:
+            summary.declined += 1
+            self.declined.append({"what": case.key, "reason": observation.declined})
+            return None
         summary.cases += 1
         self.cases += 1
         latest = self._add_problems(case, observation, summary)
@@ -95,18 +115,21 @@ class Collector:
         for output in self.outputs:
             if output not in observation.outputs:
                 continue
-            runs = _runs(observation, output)
-            judged = self._worse(reference, output, runs)
-            self._count(summary, output, judged.judgement)
-            self._latest[output] = judged
-            truth, null = reference.truth[output].mid, reference.null[output]
-            for test, computed in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
-                test.add(computed, truth, null)
+            runs = self._judged(reference, observation, output)
+            judged = max(runs, key=lambda run: run.badness)
+            self._count(summary, output, judged)
+            self._add_to_bias(reference, output, runs)
             if judged.judgement.verdict in ("fail", "suspect"):
                 new = self._keep(reference, output, judged)
                 latest = new if latest is None or new.verdict == "fail" else latest
             self._check_spread(reference, output, observation)
         return latest
+
+    @property
+    def only_promised(self) -> bool:
+        """Whether outputs were judged, and all of them by a promise: then no tolerance had a part
+        in the verdict."""
+        return self._promised and not self._latest
 
     @property
     def worst(self) -> Literal["pass", "suspect", "fail"]:
@@ -127,12 +150,10 @@ class Collector:
             for (output, verdict), group in self._groups.items()
         ]
         judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))
-        # A promised epsilon allows errors of one sign too.
         biased = [
             finding
             for output in self._biases
-            if self.epsilon is None
-            and not any(output == name for name, _ in self._groups)
+            if not any(output == name for name, _ in self._groups)
             and (finding := self._bias_finding(output)) is not None
         ]
         everything = [*structural, *judged, *biased]
@@ -141,29 +162,58 @@ class Collector:
     def _decided(self, reference: CaseReference, observation: Observation) -> CaseReference:
         """The reference with a truth fine enough to tell fail from not fail for every output."""
         undecided = any(
-            self._judge(reference, output, computed).undecided
+            run.judgement.undecided
             for output in self.outputs
             if output in observation.outputs
-            for computed in _runs(observation, output)
+            for run in self._judged(reference, observation, output)
         )
         return (reference.with_finer_truth() or reference) if undecided else reference
 
-    def _judge(
-        self, reference: CaseReference, output: str, computed: npt.NDArray[np.float64]
-    ) -> Judgement:
-        tolerance = reference.null[output].tolerance
+    def _judged(
+        self, reference: CaseReference, observation: Observation, output: str
+    ) -> list[_Judged]:
+        """The first run and, where it differs, the second, each by its own promise."""
         truth, proven = reference.truth[output], reference.proven[output]
-        return judge(computed, truth, proven, tolerance, self.epsilon)
+        tolerance = reference.null[output].tolerance
+        judged = []
+        results = (observation.outputs, observation.repeated)
+        promises = self._promises(observation, output)
+        for repeated, outputs, promise in zip((False, True), results, promises, strict=True):
+            if output not in outputs:
+                continue
+            computed = outputs[output]
+            limit = None if promise is None else promise.limit
+            judgement = judge(computed, truth, proven, tolerance, limit)
+            remarks: tuple[Diagnosis, ...] = ()
+            if judgement.non_finite:
+                text = f"{output} is not finite where the true value is"
+                remarks = (Diagnosis("non-finite", text),)
+            elif judgement.verdict == "fail" and promise and promise.kind == "certificate":
+                text = f"{output} is beyond its own certificate"
+                if judge(computed, truth, proven, tolerance).verdict == "pass":
+                    text += "; by bound and tolerance it would pass"
+                remarks = (Diagnosis("false-certificate", text),)
+            judged.append(_Judged(reference.case, computed, promise, judgement, repeated, remarks))
+        return judged
 
-    def _worse(
-        self, reference: CaseReference, output: str, runs: list[npt.NDArray[np.float64]]
-    ) -> _Judged:
-        """The first of the runs unless the second is worse."""
-        judged = [
-            _Judged(reference.case, computed, self._judge(reference, output, computed), repeated)
-            for repeated, computed in zip((False, True), runs, strict=False)
-        ]
-        return max(judged, key=lambda j: (_RANK[j.judgement.verdict], _badness(j.judgement)))
+    def _promises(
+        self, observation: Observation, output: str
+    ) -> tuple[Promise | None, Promise | None]:
+        """Of the first and of the second run."""
+        first = observation.certificates.get(output)
+        second = observation.repeated_certificates.get(output)
+        return promise_in_force(first, self.epsilon), promise_in_force(second, self.epsilon)
+
+    def _add_to_bias(self, reference: CaseReference, output: str, runs: list[_Judged]) -> None:
+        """What is promised is the size of an error, nothing about its sign: only the other runs."""
+        truth, null = reference.truth[output].mid, reference.null[output]
+        for test, run in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
+            if run.promise is None:
+                test.add(run.computed, truth, null)
+        by_tolerance = [run for run in runs if run.promise is None]
+        if by_tolerance:
+            self._latest[output] = max(by_tolerance, key=lambda run: run.badness)
+        self._promised |= len(by_tolerance) < len(runs)
 
     def _add_problems(
         self, case: Case, observation: Observation, summary: RegimeSummary
@@ -191,12 +241,19 @@ class Collector:
     ) -> None:
         spread = observation.spread.get(output, 0.0)
         null, proven = reference.null[output], reference.proven[output]
-        verdict = judge_spread(spread, proven, null.tolerance, self.epsilon)
+        first, second = self._promises(observation, output)
+        limits = (first.limit if first else None, second.limit if second else None)
+        verdict = judge_spread(spread, proven, null.tolerance, limits)
         if verdict != "pass":
             text = f"two runs on the same inputs differ by {spread:.3g} in {output}"
+            if verdict == "fail" and (first or second):
+                text += ", more than what was promised of both allows"
             self._note(reference.case, Problem("nondeterministic", output, text), verdict)
 
-    def _count(self, summary: RegimeSummary, output: str, judgement: Judgement) -> None:
+    def _count(self, summary: RegimeSummary, output: str, judged: _Judged) -> None:
+        judgement, promise = judged.judgement, judged.promise
+        if promise is not None and promise.kind == "certificate":
+            self.certified[output] += 1
         if judgement.verdict == "no_evidence":
             summary.no_evidence += 1
         else:
@@ -216,7 +273,9 @@ class Collector:
         group.count += 1
         if _badness(judgement) > _badness(group.worst.judgement):
             group.worst = judged
-        slack = min(judgement.tolerance, float(reference.proven[output].bound.max()))
+        slack = min(reference.null[output].tolerance, float(reference.proven[output].bound.max()))
+        if judged.promise is not None:
+            slack = max(slack, judged.promise.limit)
         truth = reference.truth[output].mid
         evidence = Evidence(self.contract, reference.inputs, output, computed, truth, slack)
         kept = self._failing.setdefault(output, [])
@@ -234,9 +293,6 @@ class Collector:
         diagnosis: tuple[Diagnosis, ...],
     ) -> Finding:
         case, judgement = worst.case, worst.judgement
-        if judgement.non_finite:
-            text = f"{output} is not finite where the true value is"
-            diagnosis = (Diagnosis("non-finite", text), *diagnosis)
         return Finding(
             verdict=verdict,
             output=output,
@@ -244,7 +300,7 @@ class Collector:
             case=str(case),
             count=count,
             cases_total=self.cases,
-            diagnosis=diagnosis,
+            diagnosis=(*worst.remarks, *diagnosis),
             error=judgement.error,
             bound=judgement.bound,
             tolerance=judgement.tolerance,
@@ -253,6 +309,7 @@ class Collector:
             computed=judgement.computed,
             reason=_IN_SECOND_RUN if worst.repeated else "",
             replay=self.replay(case),
+            promise=worst.promise.kind if worst.promise else None,
         )
 
     def _structural_finding(self, structural: _Structural) -> Finding:
@@ -288,12 +345,6 @@ class Collector:
             values["reason"] += f"; {_IN_SECOND_RUN}"
         values["replay"] = self.replay(None)
         return Finding(**values)
-
-
-def _runs(observation: Observation, output: str) -> list[npt.NDArray[np.float64]]:
-    """The output of the first run and, where it differs, of the second."""
-    results = (observation.outputs, observation.repeated)
-    return [outputs[output] for outputs in results if output in outputs]
 
 
 def _badness(judgement: Judgement) -> float:

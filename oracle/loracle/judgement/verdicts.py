@@ -16,6 +16,9 @@ __all__ = ["CaseVerdict", "Judgement", "judge", "judge_spread"]
 
 CaseVerdict = Literal["fail", "suspect", "pass", "no_evidence"]
 
+_UP = 1 + 2.0**-51
+"""More than the roundings of a spread and of the sum of two bounds: certificates may be exact."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -53,8 +56,9 @@ def judge(
     fail: some error exceeds its proven bound by more than the radius of the truth, or a result is
     not finite although no legal evaluation overflows. suspect: the largest error exceeds the
     calibrated tolerance. no_evidence: neither, but bound and tolerance both reach the largest
-    truth, so that zeros would have passed. epsilon (absolute, max norm) replaces bound and
-    tolerance.
+    truth, so that zeros would have passed. epsilon (absolute, max norm; the promise in force)
+    replaces bound and tolerance, and nothing is suspect then; if it is infinite nothing is
+    promised.
     """
     bound = np.full(computed.shape, epsilon) if epsilon is not None else proven.bound
     tolerance = epsilon if epsilon is not None else tolerance
@@ -66,7 +70,7 @@ def judge(
     error = np.where(finite, error, np.inf)
     to_bound = _ratio(certain, bound)
     to_tolerance = float(_ratio(error.max(), np.asarray(tolerance)))
-    claimed = proven.overflow_free or epsilon is not None
+    claimed = proven.overflow_free if epsilon is None else epsilon < np.inf
     if not finite.all():
         verdict: CaseVerdict = "fail" if claimed else "suspect"
         if verdict == "suspect" and not np.isfinite(tolerance):
@@ -75,7 +79,7 @@ def judge(
     else:
         if (certain > bound).any():
             verdict = "fail"
-        elif error.max() > tolerance:
+        elif epsilon is None and error.max() > tolerance:
             verdict = "suspect"
         elif bound.max() >= largest and tolerance >= largest:
             verdict = "no_evidence"
@@ -102,19 +106,23 @@ def judge(
 
 
 def judge_spread(
-    spread: float, proven: ProvenBound, tolerance: float, epsilon: float | None = None
+    spread: float,
+    proven: ProvenBound,
+    tolerance: float,
+    promises: tuple[float | None, float | None] = (None, None),
 ) -> Literal["fail", "suspect", "pass"]:
-    """Two runs on the same inputs that differ by more than twice a bound cannot both be within
-    it.
+    """Two runs on the same inputs that differ by more than the sum of their bounds cannot both be
+    within theirs.
 
-    An infinite spread (one result is finite, the other is not) is at least suspect, whatever the
-    bound and the tolerance.
+    promises: what replaces bound and tolerance in the first and in the second run, None if nothing
+    does. An infinite spread (one result is finite, the other is not) is at least suspect, whatever
+    the bound and the tolerance.
     """
-    bound = float(proven.bound.max()) if epsilon is None else epsilon
-    tolerance = tolerance if epsilon is None else epsilon
-    if spread > 2 * bound:
+    bounds = [float(proven.bound.max()) if p is None else p for p in promises]
+    tolerances = [tolerance if p is None else p for p in promises]
+    if spread > sum(bounds) * _UP:
         return "fail"
-    return "suspect" if spread > 2 * tolerance or spread == np.inf else "pass"
+    return "suspect" if spread > sum(tolerances) * _UP or spread == np.inf else "pass"
 
 
 def _ratio(

@@ -20,6 +20,8 @@ STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
 
 STRUCTURAL = {
     "crash",
+    "false-certificate",
+    "invalid-certificate",
     "missing-output",
     "mutates-input",
     "nondeterministic",
@@ -31,7 +33,9 @@ STRUCTURAL = {
 """Diagnoses of what was seen before, or beside, the size of the error."""
 _MINIMUM_WIDTH = 72
 
-_WHAT_IS_COUNTED = "cases counts cases; the other columns count outputs of cases"
+_WHAT_IS_COUNTED = "{} cases; the other columns count outputs of cases"
+
+_PROMISED = {"certificate": "kernel's own certificate", "epsilon": "declared epsilon"}
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -47,10 +51,11 @@ def show(report: Report, console: Console) -> None:
     _show_header(report, console)
     if report.regimes:
         console.print(_regime_table(report.regimes))
-        console.print(Text(_WHAT_IS_COUNTED, style="dim"))
+        counting = "cases and declined count" if _declined(report) else "cases counts"
+        console.print(Text(_WHAT_IS_COUNTED.format(counting), style="dim"))
     for finding, also in _blocks(report.findings):
         console.print()
-        show_finding(finding, report.epsilon, console, also)
+        show_finding(finding, console, also)
     _show_remarks(report, console)
     console.print()
     console.print(_verdict_line(report))
@@ -82,7 +87,7 @@ def headline(finding: Finding) -> Text:
         return line
     line.append(f"error {number(finding.error)}")
     if finding.bound is not None:
-        line.append(f", bound {number(finding.bound)}")
+        line.append(f", {finding.promise or 'bound'} {number(finding.bound)}")
     return line
 
 
@@ -119,16 +124,29 @@ def _versions(environment: dict[str, object]) -> dict[str, object]:
 
 
 def _regime_table(regimes: dict[str, RegimeSummary]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    """With a column of declined cases where there are any, and then less space for each."""
+    declined = any(regime.declined for regime in regimes.values())
+    padding = (0, 0 if declined else 2, 0, 0)
+    # Close together, "no" must not be read with the next column's "error /".
+    no_evidence = Text("no\nevidence", justify="left" if declined else "right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=False)
     table.add_column("\nregime")
-    for header in ("\ncases", "\npass", "\nsuspect", "\nfail", "no\nevidence"):
-        table.add_column(header, justify="right")
-    for header in ("error /\nbound", "error /\ntolerance"):
+    for header in (
+        "\ncases",
+        *(("\ndeclined",) if declined else ()),
+        "\npass",
+        "\nsuspect",
+        "\nfail",
+        no_evidence,
+        "error /\nbound",
+        "error /\ntolerance",
+    ):
         table.add_column(header, justify="right")
     for name, regime in regimes.items():
         table.add_row(
             name,
-            str(regime.cases),
+            _count(regime.cases, ""),
+            *((_count(regime.declined, ""),) if declined else ()),
             _count(regime.passed, ""),
             _count(regime.suspect, STYLES["suspect"]),
             _count(regime.fail, STYLES["fail"]),
@@ -147,11 +165,8 @@ def _ratio(ratio: float | None, style_above_one: str) -> Text:
     return Text(number(ratio), style=style_above_one if ratio is not None and ratio > 1 else "")
 
 
-def show_finding(
-    finding: Finding, epsilon: float | None, console: Console, also: Sequence[Finding] = ()
-) -> None:
-    """Prints one block. epsilon: what the kernel declares. also: suspect findings of the same
-    output, one line each."""
+def show_finding(finding: Finding, console: Console, also: Sequence[Finding] = ()) -> None:
+    """Prints one block. also: suspect findings of the same output, one line each."""
     title = Text.assemble(
         (finding.verdict.upper(), STYLES[finding.verdict]),
         "  ",
@@ -176,7 +191,7 @@ def show_finding(
     if finding.element is not None:
         rows.add_row("element", _element(finding))
     if finding.error is not None:
-        rows.add_row("error", _error(finding, finding.error, epsilon))
+        rows.add_row("error", _error(finding, finding.error))
     for other in also:
         rows.add_row("also", _in_brief(other))
     console.print(Padding(rows, (0, 0, 0, 2)))
@@ -216,10 +231,10 @@ def _telling_digits(finding: Finding) -> int:
     return min(17, max(6, 3 + math.ceil(math.log10(abs(truth)) - math.log10(error))))
 
 
-def _error(finding: Finding, error: float, epsilon: float | None) -> Text:
+def _error(finding: Finding, error: float) -> Text:
     limits = [("proven bound", finding.bound), ("calibrated tolerance", finding.tolerance)]
-    if epsilon is not None:
-        limits = [("declared epsilon", epsilon)]
+    if finding.promise is not None:
+        limits = [(_PROMISED[finding.promise], finding.bound)]
     lines = [number(error, 3)]
     for name, limit in limits:
         if limit is None:
@@ -232,12 +247,34 @@ def _error(finding: Finding, error: float, epsilon: float | None) -> Text:
 
 
 def _show_remarks(report: Report, console: Console) -> None:
-    remarks = [(f"skipped: {s['what']}", s["reason"]) for s in report.skipped]
+    remarks = [(f"skipped: {what}", why) for what, why in _skipped(report)]
     remarks += [("note", note) for note in report.notes]
     if remarks:
         console.print()
     for what, why in remarks:
         console.print(Text.assemble((what, "dim"), f": {why}"))
+
+
+def _skipped(report: Report) -> list[tuple[str, str]]:
+    """What was not judged, with the reason; the declined cases of one regime as one."""
+    plain: list[tuple[str, str]] = []
+    declined: dict[str, list[dict[str, str]]] = {}
+    for entry in report.skipped:
+        regime, colon, _ = entry["what"].partition(":")
+        if colon and regime in report.regimes:
+            declined.setdefault(regime, []).append(entry)
+        else:
+            plain.append((entry["what"], entry["reason"]))
+    for regime, entries in declined.items():
+        (reason, *others) = dict.fromkeys(entry["reason"] for entry in entries)
+        what = entries[0]["what"] if len(entries) == 1 else f"{len(entries)} cases of {regime}"
+        plain.append((f"{what}, declined", f"{reason} (and others)" if others else reason))
+    return plain
+
+
+def _declined(report: Report) -> int:
+    """The number of cases that the kernel declined."""
+    return sum(regime.declined for regime in report.regimes.values())
 
 
 def _verdict_line(report: Report) -> Text:
@@ -268,20 +305,31 @@ def _meaning(report: Report) -> str:
         return _meaning_of_too_little(report)
     if report.reason == "interrupted":
         return "interrupted; what was judged until then is above."
+    certified = any(report.certified.values())
     if report.verdict == "suspect":
+        limit = f"the proven bound{' or its own certificate' if certified else ''}"
         return (
-            "no error exceeds the proven bound, but some are larger than rounding makes them in "
+            f"no error exceeds {limit}, but some are larger than rounding makes them in "
             f"legal evaluations of {what}."
         )
     if report.epsilon is not None:
-        return f"no error exceeds the declared epsilon, {number(report.epsilon)}."
-    return f"every error is one that a legal evaluation of {what} makes."
+        also = f", nor the {_PROMISED['certificate']} where that is smaller" if certified else ""
+        return f"no error exceeds the declared epsilon, {number(report.epsilon)}{also}."
+    legal = f"one that a legal evaluation of {what} makes"
+    if not certified:
+        return f"every error is {legal}."
+    if report.false_alarm_probability is None:
+        return f"no error exceeds the {_PROMISED['certificate']}."
+    return f"every error is within the {_PROMISED['certificate']}, or is {legal}."
 
 
 def _meaning_of_too_little(report: Report) -> str:
+    declined = _declined(report)
     if report.cases == 0:
-        return "not judged: declared unsupported."
+        return f"not judged: {'every case was declined' if declined else 'declared unsupported'}."
     cases = "this case" if report.cases == 1 else f"these {report.cases} cases"
+    if declined:
+        return f"no finding in {cases}; too few for a verdict ({declined} declined)."
     advice = "judge all regimes" if _regimes_left_out(report) else "judge more, with --cases"
     return f"no finding in {cases}; too few for a verdict ({advice})."
 
@@ -300,6 +348,9 @@ def _meaning_of_fail(report: Report, what: str) -> str:
         and all(f.error is None for f in fails)
     ):
         return f"the kernel breaks the contract {report.contract}."
-    if report.epsilon is not None:
+    promised = {f.promise for f in fails if f.error is not None}
+    if promised == {"epsilon"}:
         return f"an error exceeds the declared epsilon, {number(report.epsilon)}."
+    if promised and None not in promised:
+        return f"an error exceeds the {_PROMISED['certificate']}."
     return f"proven wrong; no implementation of {what} on this machine makes such an error."

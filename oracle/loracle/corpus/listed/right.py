@@ -29,6 +29,11 @@ RIGHT_KERNELS: tuple[RightKernel, ...] = (
     _linear("split_k_in_reverse", "Blocks of rows, the last first.", _SUMMATION),
     _linear("float64_inside", "Everything in float64.", _EXTRA_BITS),
     _linear("float32_inside", "Everything in float32.", _EXTRA_BITS, dtypes=_NOT_FLOAT64),
+    _linear(
+        "honest_certificate",
+        "A bound on its own error, which it keeps.",
+        "algebra: a sum of n products errs by at most gamma_n times that of absolute values",
+    ),
     _linear("non_contiguous_results", "Results with every kind of strides.", _RESULTS),
     _linear("results_require_grad", "Results that hang on a graph.", _RESULTS),
     _linear("extra_keys", "More results than promised.", _RESULTS),

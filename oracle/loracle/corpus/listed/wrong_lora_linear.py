@@ -224,6 +224,15 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         hypotheses=("crash",),
     ),
     _promise(
+        "certificate_of_mean_error",
+        "The certificate is the mean of the errors.",
+        "algebra: the largest of a set is more than its mean",
+        hypotheses=("false-certificate",),
+        outputs=_ALL_OUTPUTS,
+        dtypes=tuple(d for d in ALL_DTYPES if d != "float64"),
+        left_out="float64: what it compares its results with is no more exact than they are",
+    ),
+    _promise(
         "grad_x_written_into_x",
         "dX overwrites X.",
         "https://github.com/axolotl-ai-cloud/axolotl/pull/3800",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack, cast
+from typing import Any, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ __all__ = [
     "extra_keys",
     "float32_inside",
     "float64_inside",
+    "honest_certificate",
     "merged_weight",
     "non_contiguous_results",
     "results_require_grad",
@@ -114,6 +115,24 @@ def float64_inside(**call: Unpack[LoraLinearCall]) -> Outputs:
 def float32_inside(**call: Unpack[LoraLinearCall]) -> Outputs:
     """Everything in float32, one rounding of each result."""
     return _inside(call, torch.float32)
+
+
+@kernel
+def honest_certificate(**call: Unpack[LoraLinearCall]) -> Outputs:
+    """Everything in float64, with a certificate: what the last rounding did, which is measured, and
+    what the roundings in float64 may have done, gamma_n times the formulas of absolute values."""
+    wide = {k: v.double() if isinstance(v, Tensor) else v for k, v in call.items()}
+    exact = lora_linear(cast(LoraLinearCall, wide))
+    magnitudes = lora_linear(cast(LoraLinearCall, {k: abs(cast(Any, v)) for k, v in wide.items()}))
+    outputs = {name: value.to(call["x"].dtype) for name, value in exact.items()}
+    # More than the number of roundings in any entry, whose own sizes are among these.
+    roundings = sum(call["grad_output"].flatten(0, 1).shape) + sum(call["lora_a"].shape) + 8
+    certificate = {
+        name: float((outputs[name].double() - value).abs().max())
+        + roundings * 2.0**-53 * float(magnitudes[name].max())
+        for name, value in exact.items()
+    }
+    return cast(Outputs, {**outputs, "certificate": certificate})
 
 
 @kernel

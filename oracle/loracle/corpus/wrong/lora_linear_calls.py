@@ -1,5 +1,5 @@
 """LoRA layers whose formulas are right and that break the rest of the promise: precision, dtype,
-shape, completeness, the caller's tensors, or independence of earlier calls."""
+shape, completeness, the certificate, the caller's tensors, or independence of earlier calls."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from loracle.corpus.closed_form import Rows, lora_linear
 
 __all__ = [
     "accumulates_across_calls",
+    "certificate_of_mean_error",
     "float64_through_float32",
     "grad_a_in_other_layout",
     "grad_b_missing",
@@ -99,6 +100,19 @@ def multiple_of_16_asserted(**call: Unpack[LoraLinearCall]) -> Outputs:
     if length % 16:
         raise ValueError(f"the length must be a multiple of 16, not {length}")
     return lora_linear(call)
+
+
+# The certificate.
+
+
+@kernel
+def certificate_of_mean_error(**call: Unpack[LoraLinearCall]) -> Outputs:
+    """Right results; what they differ by from those in float64 is averaged, not maximised."""
+    wide = {k: v.double() if isinstance(v, Tensor) else v for k, v in call.items()}
+    exact = lora_linear(cast(LoraLinearCall, wide))
+    outputs = lora_linear(call)
+    certificate = {n: (outputs[n].double() - value).abs().mean() for n, value in exact.items()}
+    return cast(Outputs, {**outputs, "certificate": certificate})
 
 
 # The caller's tensors and the calls before.
