@@ -1,0 +1,71 @@
+"""The two passes: moments of the keys' features, and what each query expects of a key.
+
+With phi, psi the features of queries and keys and w the weights of the monomials, the approximate
+probabilities are f~ = D~^-1 phi diag(w) psi^T diag(omega), and the mean of a column h over the keys
+    E_j[h] = phi_j diag(w) (psi^T diag(omega) h) / (phi_j diag(w) (psi^T omega)).
+No factor is wider than k, and the keys are read once for all queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from loracle.kernels.almost_linear.features import Columns, FeatureBlock
+from loracle.kernels.almost_linear.monomials import IndexSet
+
+__all__ = ["blocks", "key_moments", "query_sums"]
+
+
+def blocks(length: int, block: int) -> Iterator[slice]:
+    """Slices of at most `block` tokens that cover range(length)."""
+    return (slice(i, min(i + block, length)) for i in range(0, length, block))
+
+
+def key_moments(keys: Tensor, columns: Columns, index_set: IndexSet, block: int) -> Tensor:
+    """sum_l psi_mu(k_l) h_l for every monomial mu and column h, (H, (1 + d)^2, k), float64.
+
+    keys: (H, d, M) in the features' dtype. Within a block in that dtype, in any order; from block
+    to block in float64.
+    """
+    heads, _, length = keys.shape
+    block = min(block, length)
+    features = FeatureBlock(index_set, heads, block, keys)
+    memory = keys.new_empty(heads, columns.count, block)
+    total = keys.new_zeros(heads, columns.count, index_set.rank, dtype=torch.float64)
+    for part in blocks(length, block):
+        psi = features.fill(keys[..., part])
+        total += columns.fill(part, memory) @ psi.mT
+    return total
+
+
+def query_sums(
+    queries: Tensor, moments: Tensor, index_set: IndexSet, *, rows: int, block: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """`rows` queries at a time, sum_l p(<q_j, k_l>) omega_l h_l for every column h,
+    (H, (1 + d)^2, rows).
+
+    queries: (H, d, L) in the features' dtype, as the results; moments from `key_moments`; block:
+    queries whose features are in memory at once.
+    """
+    heads, _, length = queries.shape
+    rows, block = min(rows, length), min(block, length)
+    weights = torch.tensor(index_set.weights, dtype=torch.float64, device=queries.device)
+    weighted = (moments * weights).to(queries.dtype)
+    features = FeatureBlock(index_set, heads, block, queries)
+    for part in blocks(length, rows):
+        yield part, _products(weighted, features, queries[..., part], block)
+
+
+def _products(weighted: Tensor, features: FeatureBlock, queries: Tensor, block: int) -> Tensor:
+    length = queries.shape[-1]
+    if length <= block:
+        return weighted @ features.fill(queries)
+    sums = weighted.new_empty(*weighted.shape[:2], length)
+    for part in blocks(length, block):
+        phi = features.fill(queries[..., part])
+        for head, weights in enumerate(weighted):
+            torch.mm(weights, phi[head], out=sums[head, :, part])
+    return sums

@@ -1,0 +1,173 @@
+"""Attention with LoRA projections as an autograd function: one can train with it.
+
+The forward pass does all the work that is linear in the length; it keeps, for every query, what it
+expects of a key ((1 + d)^2 numbers), and the backward pass is a contraction with the upstream
+gradient. Gradients are given for the adapters, which is what LoRA trains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loracle.errors import UsageError
+from loracle.kernels.almost_linear.covariance import Expectations, expected_values
+from loracle.kernels.almost_linear.gradients import MAX_BYTES, MAX_RANK, checked_options
+from loracle.kernels.almost_linear.inputs import attention_problem
+from loracle.kernels.almost_linear.plan import Options
+from loracle.kernels.almost_linear.projections import Problem
+from loracle.kernels.almost_linear.results import Certificate, gathered
+from loracle.kernels.almost_linear.solve import Prepared, Solution, prepare
+
+__all__ = ["AttentionRecord", "attention"]
+
+_ADAPTERS = tuple(f"{factor}_{projection}" for projection in "qkv" for factor in "ab")
+
+
+@dataclass
+class AttentionRecord:
+    """What is certified of one call of `attention`, for who asks for it.
+
+    value_error: a bound of |Z~ - Z| for each query, over its coordinates, of the shape of Z without
+    its last dimension, float64. certificate: of the gradients, once the backward pass has run, with
+    the upstream gradient taken as exact. degree, rank: of the polynomial.
+    """
+
+    value_error: Tensor | None = None
+    certificate: Certificate | None = None
+    degree: int = 0
+    rank: int = 0
+
+
+def attention(
+    *,
+    x_q: Tensor,
+    x_k: Tensor,
+    x_v: Tensor,
+    w_q: Tensor,
+    w_k: Tensor,
+    w_v: Tensor,
+    a_q: Tensor,
+    b_q: Tensor,
+    a_k: Tensor,
+    b_k: Tensor,
+    a_v: Tensor,
+    b_v: Tensor,
+    scaling: float,
+    beta: float,
+    epsilon: float = 1e-2,
+    features: torch.dtype | None = None,
+    record: AttentionRecord | None = None,
+) -> Tensor:
+    """Z = softmax(beta Q K^T) V with Q, K and V adapted projections, in almost linear time.
+
+    The probabilities are within epsilon of the exact ones, relatively, entry by entry (but for
+    rounding), and the gradients are those of that Z. record: filled with what is certified.
+    Shapes: as contract `lora-attention`, with any dimensions of heads in front; result (..., L, d).
+    Differentiable in a_* and b_*. Raises UsageError where another argument requires a gradient or
+    shapes do not fit, OutOfReach as `lora_attention_gradients`.
+    """
+    frozen = {"x_q": x_q, "x_k": x_k, "x_v": x_v, "w_q": w_q, "w_k": w_k, "w_v": w_v}
+    wanting = [name for name, tensor in frozen.items() if tensor.requires_grad]
+    if wanting and torch.is_grad_enabled():
+        raise UsageError(
+            f"{', '.join(wanting)} requires a gradient: attention is differentiable in the adapters"
+            " alone; detach it"
+        )
+    adapters = {"a_q": a_q, "b_q": b_q, "a_k": a_k, "b_k": b_k, "a_v": a_v, "b_v": b_v}
+    dtype = x_q.dtype
+    options = checked_options(
+        epsilon, "probabilities", "almost-linear", features, dtype, MAX_RANK, MAX_BYTES
+    )
+    call = _Call(frozen, scaling, beta, options, record or AttentionRecord())
+    value: Tensor = _Attention.apply(call, *adapters.values())  # type: ignore[no-untyped-call]
+    return value
+
+
+@dataclass
+class _Call:
+    """Arguments of one call, and what its forward pass leaves for its backward pass."""
+
+    frozen: dict[str, Tensor]
+    scaling: float
+    beta: float
+    options: Options
+    record: AttentionRecord
+
+    def forward(self, adapters: dict[str, Tensor]) -> Tensor:
+        self.problem, self.leading = attention_problem(
+            {**self.frozen, **adapters}, self.scaling, self.beta
+        )
+        self.heads = [
+            _Head(self.problem.head_group(h, h + 1), self.options)
+            for h in range(self.problem.heads)
+        ]
+        values, errors = zip(*(head.forward() for head in self.heads), strict=True)
+        plans = [head.prepared.plan for head in self.heads]
+        self.record.degree = max(plan.degree for plan in plans)
+        self.record.rank = max(plan.rank for plan in plans)
+        shape = (*self.leading, self.problem.queries)
+        self.record.value_error = torch.cat(errors).reshape(shape)
+        value = torch.cat(values).mT.reshape(*shape, self.problem.width)
+        return value.to(self.frozen["x_q"].dtype)
+
+    def backward(self, upstream: Tensor) -> dict[str, Tensor]:
+        flat = upstream.detach().double().reshape(self.problem.heads, -1, self.problem.width).mT
+        solutions = [head.backward(flat[h : h + 1]) for h, head in enumerate(self.heads)]
+        names = {name: name for name in _ADAPTERS}
+        gradients = gathered(self.problem, solutions, names, self.leading, upstream.dtype)
+        self.record.certificate = gradients.certificate
+        return gradients.outputs
+
+
+class _Head:
+    """One head: the sums of its queries, kept between the passes."""
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        self.prepared: Prepared = replace(prepare(problem, options), given=True)
+        self._sums: list[tuple[slice, Tensor]] = []
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Z^T (1, d, L) and the bounds of its errors (1, 1, L)."""
+        prepared = self.prepared
+        values, errors = [], []
+        for part, sums in prepared.sums():
+            self._sums.append((part, sums))
+            mean_z, value = expected_values(prepared.problem, prepared.columns, sums)
+            nothing = torch.zeros_like(value)
+            rows = prepared.rows(part, Expectations(mean_z, value, nothing, nothing))
+            values.append(value + prepared.centred.mean_value)
+            errors.append(rows.value)
+        return torch.cat(values, dim=-1), torch.cat(errors, dim=-1)
+
+    def backward(self, upstream: Tensor) -> Solution:
+        """The cores for an upstream gradient (1, d, L)."""
+        account = self.prepared.account()
+        for part, sums in self._sums:
+            account.add(part, self.prepared.expected(part, sums.clone(), upstream))
+        return account.solution()
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *adapters: Tensor) -> Tensor:
+        ctx.call = call
+        # Saved so that torch notices if an adapter is changed in place before the backward pass.
+        ctx.save_for_backward(*adapters)
+        return call.forward(dict(zip(_ADAPTERS, adapters, strict=True)))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        adapters = ctx.saved_tensors
+        gradients = ctx.call.backward(upstream)
+        return (
+            None,
+            *(
+                gradients[name].sum_to_size(adapter.shape)
+                for name, adapter in zip(_ADAPTERS, adapters, strict=True)
+            ),
+        )
