@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loracle.kernels.almost_linear.covariance import Expectations
 from loracle.kernels.almost_linear.projections import Problem
-from loracle.kernels.almost_linear.row_bounds import Machine, RowBounds
+from loracle.kernels.almost_linear.row_bounds import Machine, RowBounds, value_means
 from loracle.kernels.almost_linear.statistics import KeyStatistics
 
 __all__ = ["Bounds", "Ledger"]
@@ -122,14 +122,20 @@ class Ledger:
 
     def add(self, queries: slice, expected: Expectations, rows: RowBounds) -> None:
         """Account for a block of queries."""
+        constant, growth = self._constant, rows.absolute_growth
+        plain, tilted = constant * rows.products, growth * rows.products
+        carried, tilted_carried = constant * rows.carried, growth * rows.carried
         actual = torch.cat(
             [
                 rows.approximation,
                 rows.growth * rows.approximation,
-                self._constant * rows.products,
-                rows.absolute_growth * rows.products,
-                self._constant * rows.offset,
-                rows.absolute_growth * rows.offset,
+                constant * rows.offset,
+                growth * rows.offset,
+                constant * carried,
+                growth * carried,
+                growth * tilted_carried,
+                plain * rows.residual,
+                tilted * rows.residual,
             ],
             dim=1,
         )
@@ -198,11 +204,12 @@ class Ledger:
         plain, tilted = _second_moments(statistics.xx, side.right)
         squares = actual[..., :1] * plain.mT + actual[..., 1:2] * tilted.mT
         approximation = (actual[..., :1] * squares).sqrt()
-        rounding = (
-            actual[..., 2 : 2 + width] @ (right @ statistics.xv[0]).mT
-            + actual[..., 2 + width : 2 + 2 * width] @ (right @ statistics.xv[1]).mT
-            + actual[..., 2 + 2 * width :] @ torch.cat([*(right @ statistics.x)], dim=-1).mT
-        )
+        xv, x = right @ statistics.xv, torch.cat([*(right @ statistics.x)], dim=-1)
+        a, b = value_means(self._problem, statistics)
+        # sum_i S(x_b v_i) S(v_i), by the powers of |a_0| and chi'.
+        carried = torch.cat([xv[0] @ a, xv[0] @ b + xv[1] @ a, xv[1] @ b], dim=-1)
+        columns = torch.cat([x, carried, xv[0], xv[1]], dim=-1)
+        rounding = actual[..., 2:] @ columns.mT
         magnitude = side.right_magnitude.mT
         xv, x = magnitude @ statistics.natural_xv, magnitude @ statistics.natural_x
         v = statistics.natural_v
@@ -219,9 +226,10 @@ class Ledger:
         left, right = side.left, side.right
         statistics, numbers = self._statistics, self._sums["numbers"]
         step = self._delta / (1 - self._delta)
-        z_to_v = self._problem.v.matrix.abs()
         of_mean = torch.cat([*(left.abs().mT @ statistics.z)], dim=-1)
-        of_residual = torch.cat([*(right.abs().mT @ (z_to_v.mT @ statistics.z))], dim=-1)
+        of_residual = torch.cat(
+            [*(right.abs().mT @ value_means(self._problem, statistics))], dim=-1
+        )
         mean_variance = torch.cat([*_second_moments(statistics.zz, left)], dim=-1)
         residual_variance = torch.cat([*_second_moments(statistics.vv, right)], dim=-1)
         if self._given:

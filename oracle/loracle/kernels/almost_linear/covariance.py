@@ -27,13 +27,15 @@ class Expectations:
 
     mean_z (H, d, B): E_j of the inputs of V, less their mean. value (H, d, B): E_j[v], less the
     mean value. residual (H, d, B): c_j, which no shift changes. covariance (H, d, B):
-    Cov_j(x, v) c_j = sum_l p_jl x_l, p as in Definition 3.6.
+    Cov_j(x, v) c_j = sum_l p_jl x_l, p as in Definition 3.6. correction (H, 1, B): <c_j, E_j[v]>,
+    with the value less its mean.
     """
 
     mean_z: Tensor
     value: Tensor
     residual: Tensor
     covariance: Tensor
+    correction: Tensor
 
 
 def expectations(
@@ -58,7 +60,8 @@ def expectations(
     products *= residual.to(sums.dtype)[:, None]
     contracted = products.sum(2).double() * (columns.scale_xv / divisor)
     correction = (residual * value).sum(1, keepdim=True)
-    return Expectations(mean_z, value, residual, contracted - correction * mean_x)
+    covariance = contracted.sub_(correction * mean_x)
+    return Expectations(mean_z, value, residual, covariance, correction)
 
 
 def expected_values(problem: Problem, columns: Columns, sums: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ def blocks(length: int, block: int) -> Iterator[slice]:
 
 
 def key_moments(keys: Tensor, columns: Columns, index_set: IndexSet, block: int) -> Tensor:
-    """sum_l psi_mu(k_l) h_l for every monomial mu and column h, (H, (1 + d)^2, k), float64.
+    """sum_l psi_mu(k_l) h_l for every monomial mu and column h, (H, k, (1 + d)^2), float64.
 
     keys: (H, d, M) in the features' dtype. Within a block in that dtype, in any order; from block
     to block in float64.
@@ -34,10 +34,10 @@ def key_moments(keys: Tensor, columns: Columns, index_set: IndexSet, block: int)
     block = min(block, length)
     features = FeatureBlock(index_set, heads, block, keys)
     memory = keys.new_empty(heads, columns.count, block)
-    total = keys.new_zeros(heads, columns.count, index_set.rank, dtype=torch.float64)
+    total = keys.new_zeros(heads, index_set.rank, columns.count, dtype=torch.float64)
     for part in blocks(length, block):
         psi = features.fill(keys[..., part])
-        total += columns.fill(part, memory) @ psi.mT
+        total += psi @ columns.fill(part, memory).mT
     return total
 
 
@@ -53,7 +53,7 @@ def query_sums(
     heads, _, length = queries.shape
     rows, block = min(rows, length), min(block, length)
     weights = torch.tensor(index_set.weights, dtype=torch.float64, device=queries.device)
-    weighted = (moments * weights).to(queries.dtype)
+    weighted = (moments * weights[:, None]).mT.to(queries.dtype).contiguous()
     features = FeatureBlock(index_set, heads, block, queries)
     for part in blocks(length, rows):
         yield part, _products(weighted, features, queries[..., part], block)

@@ -28,7 +28,7 @@ from loracle.kernels.almost_linear.covariance import Expectations
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.statistics import KeyStatistics
 
-__all__ = ["Machine", "RowBounds", "gamma"]
+__all__ = ["Machine", "RowBounds", "gamma", "value_means"]
 
 
 def gamma(operations: float, unit: float) -> float:
@@ -51,20 +51,23 @@ class Machine:
 
 @dataclass(frozen=True)
 class RowBounds:
-    """Bounds for a block of queries, (H, n, B) float64.
+    """Bounds for a block of queries, float64; all but residual are one number a row, (H, 1, B).
 
     growth: chi_j. absolute_growth: chi'_j. approximation: P_j. share: g_j, with
-    |E^[h] - E~[h]| <= g_j S_j(h). products (d rows): W_ji, and offset: Y_j, with
-    |computed - exact of the approximate (Cov c)_b| <= sum_i W_ji S_j(|x_b v_i|) + Y_j S_j(|x_b|).
-    decay: E_j[h] >= decay_j mu_1(h) for the natural magnitudes h. value (1 row): of the error of
-    E_j[v], in any coordinate, approximation and rounding together.
+    |E^[h] - E~[h]| <= g_j S_j(h). residual (H, d, B): |c_j|. The approximate (Cov c)_b was computed
+    to within
+        sum_i S_j(|x_b v_i|) (products_j |c_ji| + carried_j S_j(|v_i|)) + offset_j S_j(|x_b|).
+    decay: E_j[h] >= decay_j mu_1(h) for the natural magnitudes h. value: of the error of E_j[v], in
+    any coordinate, approximation and rounding together.
     """
 
     growth: Tensor
     absolute_growth: Tensor
     approximation: Tensor
     share: Tensor
+    residual: Tensor
     products: Tensor
+    carried: Tensor
     offset: Tensor
     decay: Tensor
     value: Tensor
@@ -89,8 +92,7 @@ class RowBounds:
         """
         radius = centred.query_norms[..., queries] * (statistics.longest_key * (1 + 2.0**-40))
         growth = torch.expm1(radius) * (1 + 2.0**-40)
-        constant = abs(coefficients[0])
-        absolute_growth = _absolute_growth(radius, coefficients)
+        constant, absolute_growth = abs(coefficients[0]), _absolute_growth(radius, coefficients)
         one, tilted = statistics.one
         row_sum = constant * one + absolute_growth * tilted
         # E~ of h is at most nu S(h), for the approximate row sum is at least Omega / nu.
@@ -101,45 +103,76 @@ class RowBounds:
             machine.sums * (1 + nu * row_sum) / left + 2 * machine.dust,
             torch.full_like(left, torch.inf),
         )
-        z_to_v = problem.v.matrix.abs().mT
-        plain, tilted_v = (z_to_v @ z for z in statistics.z)
-        value_sums = constant * plain + absolute_growth * tilted_v
+        kept = nu + share
+        # |c^ - c~| <= g S(v), unless c is given.
+        own = torch.zeros_like(share) if given else share
+        sums = _ValueSums(problem, statistics, constant, absolute_growth)
         residual = expected.residual.abs()
-        value_error = share * value_sums
-        residual_error = torch.zeros_like(residual) if given else value_error
+        with_values = sums.dot(residual)
         variance = statistics.variance[0] + growth * statistics.variance[1]
         deviation = _deviation(expected.residual, statistics.vv, growth, variance)
-        error_length = residual_error.square().sum(1, keepdim=True)
-        deviation = deviation + (error_length * variance).sqrt()
+        deviation = deviation + own * (sums.square() * variance).sqrt()
         step = delta / (1 - delta)
-        of_residual = torch.zeros_like(variance) if given else variance
-        kept = nu + share
-        correction = (expected.residual * expected.value).sum(1, keepdim=True).abs()
-        correction_error = ((residual * share + residual_error * nu) * value_sums).sum(
-            1, keepdim=True
-        )
+        of_residual = 0 * variance if given else variance
+        correction_error = share * with_values + nu * own * sums.square()
         return cls(
             growth=growth,
             absolute_growth=absolute_growth,
             approximation=step * (2 * deviation + of_residual) + step * step * deviation,
             share=share,
-            products=residual * (share + (machine.contraction + machine.dust) * kept)
-            + nu * residual_error,
-            offset=correction * (share + machine.dust * kept)
+            residual=residual,
+            products=share + (machine.contraction + machine.dust) * kept,
+            carried=nu * own,
+            offset=expected.correction.abs() * (share + machine.dust * kept)
             + nu * correction_error
-            + machine.dust * kept * kept * (residual * value_sums).sum(1, keepdim=True),
+            + machine.dust * kept * kept * with_values,
             decay=torch.exp(-radius * statistics.skew) / (one + growth * tilted),
-            value=(value_error + step * _coordinate_deviations(statistics, growth)).amax(
-                1, keepdim=True
-            ),
+            value=share * sums.largest() + step * _largest_deviation(statistics, growth),
         )
 
 
-def _coordinate_deviations(statistics: KeyStatistics, growth: Tensor) -> Tensor:
-    """Bounds of the standard deviations of the values' coordinates under f_j, (H, d, B)."""
-    plain, tilted = statistics.vv.diagonal(dim1=-2, dim2=-1)[..., None].clamp_min(0)
-    deviations: Tensor = (plain + growth * tilted).sqrt() * (1 + 2.0**-40)
-    return deviations
+class _ValueSums:
+    """S_j(|v_i|) = |a_0| A_i + chi'_j B_i, for the values computed from their inputs' sums, of
+    which only a few combinations over i are needed, each one number a row."""
+
+    def __init__(
+        self, problem: Problem, statistics: KeyStatistics, constant: float, growth: Tensor
+    ) -> None:
+        plain, tilted = value_means(problem, statistics)
+        self._plain, self._tilted = constant * plain, tilted
+        self._growth = growth
+
+    def dot(self, residual: Tensor) -> Tensor:
+        """sum_i |c_i| S(v_i)."""
+        plain, tilted = self._plain.mT @ residual, self._tilted.mT @ residual
+        total: Tensor = plain + self._growth * tilted
+        return total
+
+    def square(self) -> Tensor:
+        """sum_i S(v_i)^2."""
+        first, second = self._plain, self._tilted
+        total: Tensor = first.mT @ first + (2 * (first.mT @ second)) * self._growth
+        total = total + (second.mT @ second) * self._growth.square()
+        return total
+
+    def largest(self) -> Tensor:
+        """At least max_i S(v_i)."""
+        plain, tilted = (m.amax(-2, keepdim=True) for m in (self._plain, self._tilted))
+        total: Tensor = plain + self._growth * tilted
+        return total
+
+
+def value_means(problem: Problem, statistics: KeyStatistics) -> Tensor:
+    """(2, H, d, 1): mu(|z| |W|), what sums over the keys of the inputs of V make of the values."""
+    means: Tensor = problem.v.matrix.abs().mT @ statistics.z
+    return means
+
+
+def _largest_deviation(statistics: KeyStatistics, growth: Tensor) -> Tensor:
+    """A bound of the standard deviation under f_j of any coordinate of the values, (H, 1, B)."""
+    moments = statistics.vv.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None].clamp_min(0)
+    square: Tensor = moments[0] + growth * moments[1]
+    return square.sqrt() * (1 + 2.0**-40)
 
 
 def _absolute_growth(radius: Tensor, coefficients: tuple[float, ...]) -> Tensor:

@@ -182,7 +182,7 @@ def _foreseen(prepared: Prepared) -> dict[str, Bounds]:
     y = prepared.centred.y[..., part]
     nothing = torch.zeros_like(y)
     account = prepared.account()
-    account.add(part, Expectations(nothing, nothing, -y, nothing))
+    account.add(part, Expectations(nothing, nothing, -y, nothing, nothing[:, :1]))
     return account.solution().bounds
 
 
