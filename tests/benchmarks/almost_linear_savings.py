@@ -81,9 +81,7 @@ def lines() -> Iterator[Line]:
         return Line(what, radius, polynomial.degree, polynomial.index_set.rank)
 
     def full(what: str, radius: float) -> Line:
-        needed = needed_rank(radius, WIDTH, error)
-        assert needed is not None
-        return Line(what, radius, *needed)
+        return Line(what, radius, *needed_rank(radius, WIDTH, error, MOST))
 
     shifted, middle = queries - shift, centred(weights)
     everything = smallest("all of it", shifted, middle, weights)

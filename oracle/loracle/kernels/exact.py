@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from loracle.kernels.projection import adapter_gradients, project, returned, widened
 
-__all__ = ["aloragc", "attention_gradients", "lora_attention"]
+__all__ = ["Intermediates", "aloragc", "attention_gradients", "intermediates", "lora_attention"]
+
+
+@dataclass(frozen=True)
+class Intermediates:
+    """What the paper's proofs pass through, row j belonging to query j throughout.
+
+    f (L, M): the attention probabilities (Definitions 3.4, F.3). c (L, d): the residual
+    (Definitions 3.5, F.4). q (L, M): c V^T (Lemma 3.2, Definition F.6), whose transpose the paper
+    prints. p1, p2 (L, M): f o q and diag(<f_j, q_j>) f (Definitions 3.6, F.8), whose difference is
+    the gradient of the loss in the scores.
+    """
+
+    f: Tensor
+    c: Tensor
+    q: Tensor
+    p1: Tensor
+    p2: Tensor
+
+
+def intermediates(
+    queries: Tensor, keys: Tensor, values: Tensor, y: Tensor, beta: float
+) -> Intermediates:
+    """f, c, q, p1 and p2 of 1/2 ||softmax(beta Q K^T) V - Y||_F^2, as `attention_gradients` has
+    them.
+
+    f = D^-1 exp(beta Q K^T)       (Definitions 3.2 to 3.4)
+    c = f V - Y                    (Definition 3.5)
+    q = c V^T                      (Lemma 3.2)
+    p1 = f o q                     (Definition 3.6)
+    p2 = diag(<f_j, q_j>) f        (Definition 3.6)
+    The scores of W_K^T in the bracket of K (equation (B.1)) are those of Q = (X_Q W_Q) W_K^T and
+    K = X_K. Shapes: queries, y (L, d); keys, values (M, d). dtype and device of the inputs.
+    """
+    f = torch.softmax(beta * (queries @ keys.T), dim=-1)
+    c = f @ values - y
+    q = c @ values.T
+    p1 = f * q
+    p2 = p1.sum(dim=-1, keepdim=True) * f
+    return Intermediates(f, c, q, p1, p2)
 
 
 def attention_gradients(
@@ -15,18 +56,13 @@ def attention_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of 1/2 ||softmax(beta Q K^T) V - Y||_F^2 in Q, K and V.
 
-    f = D^-1 exp(beta Q K^T)       (Definitions 3.2 to 3.4)
-    c = f V - Y                    (Definition 3.5)
-    q = c V^T                      (Lemma 3.2)
-    p = f o q - diag(<f_j, q_j>) f (Definition 3.6)
+    p = p1 - p2                    (Definition 3.6)
     dL/dQ = beta p K,   dL/dK = beta p^T Q,   dL/dV = f^T c      (Lemma F.1, Problem 1)
     Shapes: queries, y (L, d); keys, values (M, d); results as queries, keys and values.
     """
-    f = torch.softmax(beta * (queries @ keys.T), dim=-1)
-    c = f @ values - y
-    q = c @ values.T
-    p = f * q - (f * q).sum(dim=-1, keepdim=True) * f
-    return beta * (p @ keys), beta * (p.T @ queries), f.T @ c
+    passed = intermediates(queries, keys, values, y, beta)
+    p = passed.p1 - passed.p2
+    return beta * (p @ keys), beta * (p.T @ queries), passed.f.T @ passed.c
 
 
 def aloragc(

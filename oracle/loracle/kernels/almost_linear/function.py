@@ -7,7 +7,7 @@ gradient. Gradients are given for the adapters, which is what LoRA trains.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from loracle.kernels.almost_linear.gradients import MAX_BYTES, MAX_RANK, checked
 from loracle.kernels.almost_linear.inputs import attention_problem
 from loracle.kernels.almost_linear.plan import Options
 from loracle.kernels.almost_linear.projections import Problem
-from loracle.kernels.almost_linear.results import Certificate, gathered
+from loracle.kernels.almost_linear.results import OUTPUT_UNITS, Certificate, gathered
 from loracle.kernels.almost_linear.solve import Prepared, Solution, prepare
 
 __all__ = ["AttentionRecord", "attention"]
@@ -31,9 +31,10 @@ _ADAPTERS = tuple(f"{factor}_{projection}" for projection in "qkv" for factor in
 class AttentionRecord:
     """What is certified of one call of `attention`, for who asks for it.
 
-    value_error: a bound of |Z~ - Z| for each query, over its coordinates, of the shape of Z without
-    its last dimension, float64. certificate: of the gradients, once the backward pass has run, with
-    the upstream gradient taken as exact. degree, rank: of the polynomial.
+    value_error: a bound of |Z~ - Z| for each query, over its coordinates, with the rounding of Z~
+    to its dtype, of the shape of Z without its last dimension, float64. certificate: of the
+    gradients, once the backward pass has run, with the upstream gradient taken as exact. degree,
+    rank: of the polynomial.
     """
 
     value_error: Tensor | None = None
@@ -82,37 +83,46 @@ def attention(
     options = checked_options(
         epsilon, "probabilities", "almost-linear", features, dtype, MAX_RANK, MAX_BYTES
     )
-    call = _Call(frozen, scaling, beta, options, record or AttentionRecord())
+    differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in adapters.values())
+    call = _Call(frozen, scaling, beta, options, record or AttentionRecord(), differentiable)
     value: Tensor = _Attention.apply(call, *adapters.values())  # type: ignore[no-untyped-call]
     return value
 
 
 @dataclass
 class _Call:
-    """Arguments of one call, and what its forward pass leaves for its backward pass."""
+    """Arguments of one call, and what its forward pass leaves for its backward pass.
+
+    differentiable: whether there may be a backward pass; nothing is kept otherwise.
+    """
 
     frozen: dict[str, Tensor]
     scaling: float
     beta: float
     options: Options
     record: AttentionRecord
+    differentiable: bool
+    heads: list[_Head] = field(default_factory=list)
 
     def forward(self, adapters: dict[str, Tensor]) -> Tensor:
         self.problem, self.leading = attention_problem(
             {**self.frozen, **adapters}, self.scaling, self.beta
         )
-        self.heads = [
-            _Head(self.problem.head_group(h, h + 1), self.options)
-            for h in range(self.problem.heads)
-        ]
-        values, errors = zip(*(head.forward() for head in self.heads), strict=True)
-        plans = [head.prepared.plan for head in self.heads]
-        self.record.degree = max(plan.degree for plan in plans)
-        self.record.rank = max(plan.rank for plan in plans)
+        dtype = self.frozen["x_q"].dtype
+        values, errors, degree, rank = [], [], 0, 0
+        for h in range(self.problem.heads):
+            head = _Head(self.problem.head_group(h, h + 1), self.options)
+            value, error = head.forward(keep=self.differentiable)
+            values.append(value.mT.to(dtype))
+            errors.append(error + _rounding_error(value, dtype))
+            degree = max(degree, head.prepared.plan.degree)
+            rank = max(rank, head.prepared.plan.rank)
+            if self.differentiable:
+                self.heads.append(head)
+        self.record.degree, self.record.rank = degree, rank
         shape = (*self.leading, self.problem.queries)
         self.record.value_error = torch.cat(errors).reshape(shape)
-        value = torch.cat(values).mT.reshape(*shape, self.problem.width)
-        return value.to(self.frozen["x_q"].dtype)
+        return torch.cat(values).reshape(*shape, self.problem.width)
 
     def backward(self, upstream: Tensor) -> dict[str, Tensor]:
         flat = upstream.detach().double().reshape(self.problem.heads, -1, self.problem.width).mT
@@ -123,6 +133,12 @@ class _Call:
         return gradients.outputs
 
 
+def _rounding_error(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A bound, (1, 1, L), of what rounding Z^T (1, d, L) to a dtype does to a query's entries."""
+    unit, smallest = OUTPUT_UNITS[dtype]
+    return value.abs().amax(1, keepdim=True) * unit + smallest
+
+
 class _Head:
     """One head: the sums of its queries, kept between the passes."""
 
@@ -130,17 +146,23 @@ class _Head:
         self.prepared: Prepared = replace(prepare(problem, options), given=True)
         self._sums: list[tuple[slice, Tensor]] = []
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Z^T (1, d, L) and the bounds of its errors (1, 1, L)."""
+    def forward(self, *, keep: bool) -> tuple[Tensor, Tensor]:
+        """Z^T (1, d, L) and the bounds of its errors (1, 1, L); keep what `backward` needs."""
         prepared = self.prepared
+        largest_v = prepared.statistics.natural_v.amax(1, keepdim=True)
         values, errors = [], []
         for part, sums in prepared.sums():
-            self._sums.append((part, sums))
+            if keep:
+                self._sums.append((part, sums))
             mean_z, value = expected_values(prepared.problem, prepared.columns, sums)
             nothing = torch.zeros_like(value)
-            rows = prepared.rows(part, Expectations(mean_z, value, nothing, nothing))
+            rows = prepared.rows(
+                part, Expectations(mean_z, value, nothing, nothing, nothing[:, :1])
+            )
             values.append(value + prepared.centred.mean_value)
-            errors.append(rows.value)
+            # The mean that was taken off and is put back was rounded like everything in float64.
+            dust = prepared.plan.machine.dust * (1 + rows.growth) * largest_v
+            errors.append(rows.value + dust)
         return torch.cat(values, dim=-1), torch.cat(errors, dim=-1)
 
     def backward(self, upstream: Tensor) -> Solution:
@@ -151,19 +173,27 @@ class _Head:
         return account.solution()
 
 
+def _as_planned(like: Tensor) -> torch.autocast:
+    """Without autocast, which would take products in 16 bits that the certificate takes to be in
+    the dtype of the features."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *adapters: Tensor) -> Tensor:
         ctx.call = call
         # Saved so that torch notices if an adapter is changed in place before the backward pass.
         ctx.save_for_backward(*adapters)
-        return call.forward(dict(zip(_ADAPTERS, adapters, strict=True)))
+        with _as_planned(call.frozen["x_q"]):
+            return call.forward(dict(zip(_ADAPTERS, adapters, strict=True)))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         adapters = ctx.saved_tensors
-        gradients = ctx.call.backward(upstream)
+        with _as_planned(upstream):
+            gradients = ctx.call.backward(upstream)
         return (
             None,
             *(

@@ -10,7 +10,7 @@ from torch import Tensor
 from loracle.errors import UsageError
 from loracle.kernels.almost_linear.projections import Problem, Projection
 
-__all__ = ["aloragc_problem", "attention_problem"]
+__all__ = ["aloragc_problem", "attention_problem", "projected_problem"]
 
 _ALORAGC = {"c1": "Ld", "c2": "Md", "c3": "Md", "w": "dd", "a": "rd", "b": "dr", "y": "Ld"}
 
@@ -47,6 +47,15 @@ def attention_problem(
     q, k, v = (
         Projection(t[f"x_{m}"], t[f"w_{m}"], t[f"a_{m}"], t[f"b_{m}"], scaling) for m in "qkv"
     )
+    return Problem(q, k, v, t["y"], beta), leading
+
+
+def projected_problem(
+    tensors: Mapping[str, Tensor], beta: float
+) -> tuple[Problem, tuple[int, ...]]:
+    """Queries, keys and values as they are, nothing to be projected. As `attention_problem`."""
+    t, leading = _heads(tensors, {"queries": "Ld", "keys": "Md", "values": "Md", "y": "Ld"})
+    q, k, v = (Projection(t[name], None, None, None, 1.0) for name in ("queries", "keys", "values"))
     return Problem(q, k, v, t["y"], beta), leading
 
 

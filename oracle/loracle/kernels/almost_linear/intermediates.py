@@ -19,13 +19,12 @@ from torch import Tensor
 from loracle.errors import UsageError
 from loracle.kernels.almost_linear.coordinates import centre
 from loracle.kernels.almost_linear.features import FeatureBlock
-from loracle.kernels.almost_linear.gradients import MAX_BYTES, MAX_RANK
-from loracle.kernels.almost_linear.plan import Options, Plan, Promise, make_plan
-from loracle.kernels.almost_linear.projections import Problem, Projection
+from loracle.kernels.almost_linear.gradients import MAX_BYTES, MAX_RANK, checked_options
+from loracle.kernels.almost_linear.inputs import projected_problem
+from loracle.kernels.almost_linear.plan import Plan, Promise, make_plan
 from loracle.kernels.almost_linear.solve import Prepared, probability_share
 from loracle.kernels.almost_linear.statistics import KeyStatistics
 from loracle.kernels.exact import Intermediates
-from loracle.kernels.projection import compute_dtype
 
 __all__ = ["LowRankIntermediates", "intermediates"]
 
@@ -166,39 +165,16 @@ def intermediates(
     accuracy needs more rank, memory or digits.
     """
     tensors = {"queries": queries, "keys": keys, "values": values, "y": y}
-    _require_fitting(tensors)
-    dtype = compute_dtype(queries.dtype) if features is None else features
-    options = Options(epsilon, promise, "almost-linear", dtype, max_rank, max_bytes)
-    columns = {n: t.detach().double().mT[None].contiguous() for n, t in tensors.items()}
-    q, k, v = (Projection(columns[n], None, None, None, 1.0) for n in ("queries", "keys", "values"))
-    problem = Problem(q, k, v, columns["y"], beta)
+    options = checked_options(
+        epsilon, promise, "almost-linear", features, queries.dtype, max_rank, max_bytes
+    )
+    problem, _ = projected_problem(tensors, beta)
     centred = centre(problem)
     error = probability_share(epsilon) if promise == "probabilities" else epsilon
     plan = make_plan(problem, centred, options, error)
     return LowRankIntermediates.of(
         Prepared(problem, centred, KeyStatistics.of(problem, centred), plan)
     )
-
-
-def _require_fitting(tensors: dict[str, Tensor]) -> None:
-    """UsageError unless the tensors have the shapes, the dtype and the device of one head."""
-    queries, keys = tensors["queries"], tensors["keys"]
-    for name, tensor in tensors.items():
-        if tensor.ndim != 2 or 0 in tensor.shape:
-            raise UsageError(f"{name} has shape {tuple(tensor.shape)}: expected rows and columns")
-        if tensor.dtype != queries.dtype or tensor.device != queries.device:
-            raise UsageError(
-                f"{name} is {tensor.dtype} on {tensor.device}, queries {queries.dtype} on"
-                f" {queries.device}: give all of one dtype on one device"
-            )
-        rows = len(queries) if name in ("queries", "y") else len(keys)
-        if tensor.shape != (rows, queries.shape[1]):
-            raise UsageError(
-                f"{name} has shape {tuple(tensor.shape)} where {(rows, queries.shape[1])} is"
-                " expected"
-            )
-    if not queries.is_floating_point():
-        raise UsageError(f"inputs must be floating-point tensors, not {queries.dtype}")
 
 
 def _features(plan: Plan, points: Tensor) -> Tensor:

@@ -130,8 +130,8 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
     left = (1 + error) / math.exp(min(float(score_error.max()), 700.0)) - 1
     if left <= 0:
         raise OutOfReach(
-            f"rounding alone moves scores of up to {radius:.3g} by {float(score_error.max()):.1g}"
-            f" in {_name(options.dtype)}: no relative error below that is in reach"
+            f"epsilon = {options.epsilon:g} is below the rounding floor: rounding alone moves"
+            f" scores of up to {radius:.3g} by {float(score_error.max()):.1g} in {_name(options.dtype)}"
             f" ({_instead(problem)})"
         )
     spreads = centred.spreads.amax(0).cpu().numpy()
@@ -140,6 +140,7 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
         raise OutOfReach(_out_of_rank(problem, radius, left, options))
     rank = polynomial.index_set.rank
     key_block, query_block, row_block = _blocks(problem, rank, options)
+    key_block = min(key_block, problem.keys)
     return Plan(
         polynomial=polynomial,
         machine=_machine(problem, polynomial, key_block, radius, options),
@@ -199,12 +200,13 @@ def _machine(
         min(problem.queries, _LONGEST_BLOCK) + query_blocks + 16 * width + 64, 2 * FLOAT64_UNIT
     )
     smallest = 2.0**-126 if options.dtype == torch.float32 else 2.0**-1022
-    largest_feature = max(1.0, radius) ** degree
+    # Of the product of a query's feature and a key's; the two sides are balanced up to a factor.
+    largest_feature = max(1.0, 2 * radius) ** degree
     lost = problem.keys * rank * (2 * degree + 4) * largest_feature * smallest
-    if lost > _LEAST_UNDERFLOW * unit or largest_feature > 1e18:
+    if lost > _LEAST_UNDERFLOW * unit or largest_feature * smallest > _LEAST_UNDERFLOW:
         raise OutOfReach(
-            f"features of degree {degree} of scores of up to {radius:.3g} leave the range of"
-            f" {_name(options.dtype)} ({_instead(problem)})"
+            f"rank {rank} (degree {degree}) would be needed for scores of up to {radius:.3g}, and"
+            f" its features leave the range of {_name(options.dtype)} ({_instead(problem)})"
         )
     return Machine(
         sums=sums * (1 + 2.0**-8),
@@ -216,15 +218,10 @@ def _machine(
 
 def _out_of_rank(problem: Problem, radius: float, error: float, options: Options) -> str:
     """One line: what would be needed and what the exact kernel costs."""
-    needed = needed_rank(radius, problem.width, error)
-    what = (
-        "a degree beyond 200"
-        if needed is None
-        else f"rank {needed[1]} (degree {needed[0]}), more than max_rank = {options.max_rank}"
-    )
+    degree, rank = needed_rank(radius, problem.width, error, options.max_rank)
     return (
-        f"scores of up to {radius:.3g} at epsilon = {options.epsilon:g} would need {what}"
-        f" ({_instead(problem)})"
+        f"scores of up to {radius:.3g} at epsilon = {options.epsilon:g} would need rank {rank:.4g}"
+        f" (degree {degree}), more than max_rank = {options.max_rank} ({_instead(problem)})"
     )
 
 

@@ -151,8 +151,8 @@ class _ValueSums:
     def square(self) -> Tensor:
         """sum_i S(v_i)^2."""
         first, second = self._plain, self._tilted
-        total: Tensor = first.mT @ first + (2 * (first.mT @ second)) * self._growth
-        total = total + (second.mT @ second) * self._growth.square()
+        products: Tensor = first.mT @ first + (2 * (first.mT @ second)) * self._growth
+        total: Tensor = products + (second.mT @ second) * self._growth.square()
         return total
 
     def largest(self) -> Tensor:
