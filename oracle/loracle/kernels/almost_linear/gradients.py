@@ -10,10 +10,17 @@ from torch import Tensor
 
 from loracle.errors import UsageError
 from loracle.kernels import streaming
+from loracle.kernels.almost_linear.errors import OutOfReach
 from loracle.kernels.almost_linear.inputs import aloragc_problem, attention_problem
 from loracle.kernels.almost_linear.plan import Method, Options, Promise
 from loracle.kernels.almost_linear.projections import Problem
-from loracle.kernels.almost_linear.results import OUTPUT_UNITS, Gradients, PlanSummary, gathered
+from loracle.kernels.almost_linear.results import (
+    OUTPUT_UNITS,
+    Gradients,
+    PlanSummary,
+    gathered,
+    require_within,
+)
 from loracle.kernels.almost_linear.solve import Solution, solve
 from loracle.kernels.projection import compute_dtype
 
@@ -54,10 +61,15 @@ def aloragc_gradients(
     options = checked_options(epsilon, promise, method, features, c1.dtype, max_rank, max_bytes)
     problem, leading = aloragc_problem(tensors)
     solutions = _solutions(problem, options, heads_at_once, c1.device)
-    if solutions is None:
+
+    def exactly() -> Gradients:
         return _streamed(streaming.aloragc, tensors, {}, leading)
+
+    if solutions is None:
+        return exactly()
     renamed = {"a_q": "grad_a", "b_q": "grad_b"}
-    return gathered(problem, solutions, renamed, leading, c1.dtype)
+    gradients = gathered(problem, solutions, renamed, leading, c1.dtype)
+    return _promised(gradients, options, exactly)
 
 
 def lora_attention_gradients(
@@ -119,11 +131,16 @@ def lora_attention_gradients(
     options = checked_options(epsilon, promise, method, features, x_q.dtype, max_rank, max_bytes)
     problem, leading = attention_problem(tensors, scaling, beta)
     solutions = _solutions(problem, options, heads_at_once, x_q.device)
-    if solutions is None:
+
+    def exactly() -> Gradients:
         scalars = {"scaling": scaling, "beta": beta}
         return _streamed(streaming.lora_attention, tensors, scalars, leading)
+
+    if solutions is None:
+        return exactly()
     names = {f"{f}_{m}": f"grad_{f}_{m}" for m in "qkv" for f in "ab"}
-    return gathered(problem, solutions, names, leading, x_q.dtype)
+    gradients = gathered(problem, solutions, names, leading, x_q.dtype)
+    return _promised(gradients, options, exactly)
 
 
 def aloragc(
@@ -235,6 +252,19 @@ def _solutions(
             return None
         solutions.append(solution)
     return solutions
+
+
+def _promised(
+    gradients: Gradients, options: Options, exactly: Callable[[], Gradients]
+) -> Gradients:
+    """The gradients if they keep the promise in their own dtype; else OutOfReach, or the exact ones
+    for method "auto"."""
+    try:
+        return require_within(gradients, options.epsilon)
+    except OutOfReach:
+        if options.method != "auto":
+            raise
+        return exactly()
 
 
 def _streamed(

@@ -131,8 +131,8 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
     if left <= 0:
         raise OutOfReach(
             f"epsilon = {options.epsilon:g} is below the rounding floor: rounding alone moves"
-            f" scores of up to {radius:.3g} by {float(score_error.max()):.1g} in {_name(options.dtype)}"
-            f" ({_instead(problem)})"
+            f" scores of up to {radius:.3g} by {float(score_error.max()):.1g} in"
+            f" {_name(options.dtype)} ({_instead(problem)})"
         )
     spreads = centred.spreads.amax(0).cpu().numpy()
     polynomial = choose_polynomial(radius, spreads, left, options.max_rank)

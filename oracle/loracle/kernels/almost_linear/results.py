@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from loracle.kernels.almost_linear.errors import OutOfReach
 from loracle.kernels.almost_linear.plan import Method
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.solve import Solution
 
-__all__ = ["OUTPUT_UNITS", "Certificate", "Gradients", "PlanSummary", "gathered"]
+__all__ = ["OUTPUT_UNITS", "Certificate", "Gradients", "PlanSummary", "gathered", "require_within"]
 
 OUTPUT_UNITS = {
     torch.float64: (2.0**-53, 2.0**-1074),
@@ -81,36 +82,28 @@ def gathered(
     leading: tuple[int, ...],
     dtype: torch.dtype,
 ) -> Gradients:
-    """From the d x d matrices of all heads to the outputs (Lemmas E.1, F.1 to F.3)."""
-    core_qk = torch.cat([s.core_qk for s in solutions])
-    core_v = torch.cat([s.core_v for s in solutions])
-    q, k, v = problem.q, problem.k, problem.v
-    exact: dict[str, Tensor] = {}
-    if q.a is not None and q.b is not None:
-        weight = (q.scaling * problem.beta) * (core_qk @ k.matrix)
-        exact |= {"a_q": q.b.mT @ weight, "b_q": weight @ q.a.mT}
-    if k.a is not None and k.b is not None:
-        weight = (k.scaling * problem.beta) * (core_qk.mT @ q.matrix)
-        exact |= {"a_k": k.b.mT @ weight, "b_k": weight @ k.a.mT}
-    if v.a is not None and v.b is not None:
-        weight = v.scaling * core_v
-        exact |= {"a_v": v.b.mT @ weight, "b_v": weight @ v.a.mT}
+    """From the d x d matrices of all heads to the outputs, in their dtype, and their certificate.
+
+    An output that overflows its dtype has an infinite error.
+    """
     unit, smallest = OUTPUT_UNITS[dtype]
     fields: dict[str, dict[str, Tensor]] = {
         field: {}
         for field in ("errors", "approximation", "rounding", "natural_scale", "gradient_max")
     }
     outputs = {}
-    for short, name in names.items():
-        value = exact[short]
+    for short, value in _adapter_gradients(problem, solutions).items():
+        name = names[short]
         bounds = [s.bounds[short] for s in solutions]
         approximation, rounding, natural = (
             torch.cat([getattr(b, field) for b in bounds])
             for field in ("approximation", "rounding", "natural_scale")
         )
-        outputs[name] = value.to(dtype).reshape(*leading, *value.shape[-2:])
+        result = value.to(dtype)
+        outputs[name] = result.reshape(*leading, *value.shape[-2:])
         largest = value.abs().amax((-1, -2))
         rounding = rounding + unit * largest + torch.where(largest > 0, smallest, 0.0)
+        rounding = torch.where(result.isfinite().all(-1).all(-1), rounding, torch.inf)
         found = {
             "errors": approximation + rounding,
             "approximation": approximation,
@@ -128,9 +121,49 @@ def gathered(
         operations=sum(s.plan.operations for s in solutions),
         features=solutions[0].plan.dtype,
     )
-    return Gradients(
-        outputs, Certificate(**fields, probability_error=2 * delta / (1 - delta)), summary
-    )
+    certificate = Certificate(**fields, probability_error=2 * delta / (1 - delta))
+    return Gradients(outputs, certificate, summary)
+
+
+def require_within(gradients: Gradients, epsilon: float) -> Gradients:
+    """The same, or OutOfReach where rounding to the outputs' dtype spoils the promise."""
+    certificate = gradients.certificate
+    if certificate is None:
+        return gradients
+    for name, error in certificate.errors.items():
+        beyond = error > epsilon * certificate.natural_scale[name] * (1 + 2.0**-20)
+        if not bool(beyond.any()):
+            continue
+        dtype = str(gradients.outputs[name].dtype).removeprefix("torch.")
+        if not bool(gradients.outputs[name].isfinite().all()):
+            raise OutOfReach(
+                f"{name} reaches {float(certificate.gradient_max[name].max()):.3g}, beyond the"
+                f" largest {dtype} number"
+            )
+        floor = float(certificate.relative_to_natural_scale[name].max())
+        raise OutOfReach(
+            f"epsilon = {epsilon:g} is below the rounding floor {floor:.2g} of {name}, once it is"
+            f" rounded to {dtype}"
+        )
+    return gradients
+
+
+def _adapter_gradients(problem: Problem, solutions: list[Solution]) -> dict[str, Tensor]:
+    """dL/dA = s B^T G and dL/dB = s G A^T with G = dL/dW, float64 (Lemmas E.1, F.1 to F.3)."""
+    core_qk = torch.cat([s.core_qk for s in solutions])
+    core_v = torch.cat([s.core_v for s in solutions])
+    q, k, v = problem.q, problem.k, problem.v
+    gradients: dict[str, Tensor] = {}
+    for name, projection, core in (
+        ("q", q, problem.beta * (core_qk @ k.matrix)),
+        ("k", k, problem.beta * (core_qk.mT @ q.matrix)),
+        ("v", v, core_v),
+    ):
+        if projection.a is not None and projection.b is not None:
+            weight = projection.scaling * core
+            gradients[f"a_{name}"] = projection.b.mT @ weight
+            gradients[f"b_{name}"] = weight @ projection.a.mT
+    return gradients
 
 
 def _quotient(error: Tensor, scale: Tensor) -> Tensor:
