@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench clean
+.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -44,7 +44,18 @@ proofs: $(CORE) $(PLOT)
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: $(CORE)
+# The short form of `loracle bench`; docs/bench.md includes the tables and plots that it writes.
+bench: $(CORE) $(PLOT)
+	env -u OMP_NUM_THREADS $(BIN)/loracle bench --lengths 4096,8192,16384 --heads 1,2 --limit 5 \
+		--markdown docs/measured/bench-cpu.md --plot docs/images/bench-cpu
+	$(BIN)/loracle bench --transition --markdown docs/measured/bench-transition.md \
+		--plot docs/images/bench-transition
+
+# Trains with the almost-linear gradient; docs/fine-tuning.md includes what this writes.
+fine-tuning: $(CORE) $(PLOT)
+	$(BIN)/python tests/benchmarks/fine_tuning.py docs/images --markdown docs/measured/fine-tuning.md
+
+bench-specification: $(CORE)
 	env -u OMP_NUM_THREADS $(BIN)/python tests/benchmarks/timings.py
 
 clean:

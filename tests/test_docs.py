@@ -62,6 +62,8 @@ def test_what_is_structural() -> None:
         "wrong-shape",
         "wrong-dtype",
         "mutates-input",
+        "invalid-certificate",
+        "false-certificate",
         "nondeterministic",
         "non-finite",
     } == STRUCTURAL

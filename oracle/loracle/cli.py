@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from loracle import __version__
+from loracle.bench.command import bench
 from loracle.errors import UsageError
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
@@ -221,6 +222,9 @@ def demo() -> int:
     from loracle.presentation.terminal import make_console
 
     return run_demo(make_console())
+
+
+_commands.add_command(bench)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:

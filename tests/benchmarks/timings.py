@@ -1,4 +1,5 @@
-"""`make bench`: how fast the truths are, one arithmetic against another, and a whole validation.
+"""`make bench-specification`: how fast the truths are, one arithmetic against another, and a whole
+validation.
 
 Each time is the best of several in one process; the ratios are those that the tests demand.
 """

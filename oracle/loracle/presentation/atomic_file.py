@@ -16,9 +16,9 @@ class AtomicFile:
     """`with AtomicFile(path) as file: ... file.write(text)`.
 
     Entering makes a temporary file beside `path`; raises UsageError, in one line, if that cannot be
-    done. `write` puts the text into it and renames it to `path`, replacing what was there. Leaving
-    without a write leaves `path` as it was. A link is followed, and something that is not a plain
-    file (a pipe, /dev/null) is written to directly.
+    done. `write` puts the content into it and renames it to `path`, replacing what was there.
+    Leaving without a write leaves `path` as it was. A link is followed, and something that is not a
+    plain file (a pipe, /dev/null) is written to directly.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -42,18 +42,19 @@ class AtomicFile:
         self._temporary = Path(name)
         return self
 
-    def write(self, text: str) -> None:
-        """Writes the whole of `text`; once. Raises UsageError if the system refuses."""
+    def write(self, content: str | bytes) -> None:
+        """Writes the whole of the content, text as UTF-8; once. Raises UsageError if the system
+        refuses."""
         try:
-            self._write(text)
+            self._write(content.encode() if isinstance(content, str) else content)
         except OSError as error:
             raise UsageError(f"cannot write {self._shown}: {error.strerror}") from None
 
-    def _write(self, text: str) -> None:
+    def _write(self, content: bytes) -> None:
         if self._temporary is None:
-            self._path.write_text(text, encoding="utf-8")
+            self._path.write_bytes(content)
             return
-        self._temporary.write_text(text, encoding="utf-8")
+        self._temporary.write_bytes(content)
         # mkstemp makes a file that only its owner can read; this gives the usual permissions.
         mask = os.umask(0)
         os.umask(mask)
