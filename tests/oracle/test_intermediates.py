@@ -23,7 +23,7 @@ from loracle.evaluation import matrices
 from loracle.generation import generate, regimes_of
 from loracle.kernels import almost_linear, exact
 from loracle.kernels.almost_linear import Gradients, LowRankIntermediates, OutOfReach, gradients
-from loracle.kernels.almost_linear.coordinates import centre
+from loracle.kernels.almost_linear.coordinates import Centred, centre
 from loracle.kernels.almost_linear.plan import Options
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.solve import Prepared, Solution, solve
@@ -568,7 +568,12 @@ def _weights_forgotten(prepared: Prepared) -> Prepared:
 
 def _y_not_shifted(prepared: Prepared) -> Prepared:
     """The values' mean is taken off the values, and not off y."""
-    return replace(prepared, centred=replace(prepared.centred, y=prepared.problem.y))
+
+    class Unshifted(Centred):
+        def y(self, queries: slice = slice(None)) -> torch.Tensor:
+            return self.problem.y[..., queries]
+
+    return replace(prepared, centred=Unshifted(**vars(prepared.centred)))
 
 
 def _another_polynomial(prepared: Prepared) -> Prepared:

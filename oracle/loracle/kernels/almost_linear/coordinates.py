@@ -16,12 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from loracle.kernels.almost_linear.blocks import blocks
 from loracle.kernels.almost_linear.projections import Problem
 
-__all__ = ["FLOAT64_UNIT", "Centred", "best_coordinates", "centre", "radius_of"]
+__all__ = ["BLOCK", "FLOAT64_UNIT", "Centred", "best_coordinates", "centre", "radius_of"]
 
 FLOAT64_UNIT = 2.0**-53
 """u of float64, in which everything is computed that is not per feature."""
+
+BLOCK = 1 << 13
+"""Tokens at a time where nothing but d coordinates of each is held: what fits a cache."""
 
 _REGULARIZATION = 2.0**-30
 """Share of the trace added to a matrix of second moments before it is inverted. Any T is as valid;
@@ -30,24 +34,22 @@ a singular one is none."""
 
 @dataclass(frozen=True)
 class Centred:
-    """Queries and keys after the shifts and in the chosen coordinates.
+    """Queries and keys after the shifts and in the chosen coordinates; the rest block by block.
 
-    queries (H, d, L), keys (H, d, M); weights (H, 1, M) in [0, 1], the largest 1; inputs_k,
-    inputs_v, values (H, d, M) less their weighted means, of which mean_v and mean_value (H, d, 1)
-    are the last two; y (H, d, L) less mean_value. query_norms (H, 1, L) and key_norms (H, 1, M) are
-    Euclidean, radius (H, 1, 1) their largest product: it bounds every score. score_error
-    (H, 1, 1): how far rounding may have moved a score, apart from a constant of its row.
+    queries (H, d, L), keys (H, d, M); weights (H, 1, M) in [0, 1], the largest 1; mean_k, mean_v
+    and mean_value (H, d, 1): the weighted means of the inputs of K and V and of the values.
+    query_norms (H, 1, L) and key_norms (H, 1, M) are Euclidean, radius (H, 1, 1) their largest
+    product: it bounds every score. score_error (H, 1, 1): how far rounding may have moved a score,
+    apart from a constant of its row.
     """
 
+    problem: Problem
     queries: Tensor
     keys: Tensor
     weights: Tensor
-    inputs_k: Tensor
-    inputs_v: Tensor
-    values: Tensor
+    mean_k: Tensor
     mean_v: Tensor
     mean_value: Tensor
-    y: Tensor
     query_norms: Tensor
     key_norms: Tensor
     radius: Tensor
@@ -61,13 +63,32 @@ class Centred:
     @property
     def spreads(self) -> Tensor:
         """max |q_i| max |k_i| for each coordinate i, (H, d): what bounds a monomial's part."""
-        return self.queries.abs().amax(-1) * self.keys.abs().amax(-1)
+        largest = [m.amax(-1).maximum(-m.amin(-1)) for m in (self.queries, self.keys)]
+        return largest[0] * largest[1]
+
+    def inputs_k(self, keys: slice = slice(None)) -> Tensor:
+        """The inputs of K less their mean, (H, d, B)."""
+        return self.problem.k.inputs[..., keys] - self.mean_k
+
+    def inputs_v(self, keys: slice = slice(None)) -> Tensor:
+        """The inputs of V less their mean, (H, d, B)."""
+        return self.problem.v.inputs[..., keys] - self.mean_v
+
+    def values(self, inputs_v: Tensor) -> Tensor:
+        """The values less their mean, (H, d, B), of such inputs."""
+        v = self.problem.v
+        return inputs_v if v.weight is None else v.matrix.mT @ inputs_v
+
+    def y(self, queries: slice = slice(None)) -> Tensor:
+        """Y^T less the mean value, (H, d, B)."""
+        return self.problem.y[..., queries] - self.mean_value
 
 
 def centre(problem: Problem) -> Centred:
     """The shifts, then the coordinates in which the bound of the scores is smaller."""
-    # In place where it is a copy of our own: at long lengths memory costs more than arithmetic.
-    queries = problem.q.projected() * problem.beta
+    # Whole arrays only where they are needed again: at long lengths memory costs more than
+    # arithmetic.
+    queries = (problem.beta * problem.q.matrix).mT @ problem.q.inputs
     shift = queries.mean(-1, keepdim=True)
     queries -= shift
     keys = problem.k.projected()
@@ -75,12 +96,7 @@ def centre(problem: Problem) -> Centred:
     weights = weights.sub_(weights.amax(-1, keepdim=True)).exp_()
     total = weights.sum(-1, keepdim=True)
     keys = keys - _mean(keys, weights, total)
-    inputs_k = problem.k.inputs - _mean(problem.k.inputs, weights, total)
     mean_v = _mean(problem.v.inputs, weights, total)
-    inputs_v = problem.v.inputs - mean_v
-    unprojected = problem.v.weight is None
-    values = inputs_v if unprojected else problem.v.matrix.mT @ inputs_v
-    mean_value = mean_v if unprojected else problem.v.matrix.mT @ mean_v
     queries, keys, direct, inverse, turned = best_coordinates(queries, keys, weights)
     query_norms, key_norms = _norms(queries), _norms(keys)
     largest_query = query_norms.amax(-1, keepdim=True)
@@ -88,17 +104,15 @@ def centre(problem: Problem) -> Centred:
     # A power of two is exact: both sides of one size, so that no monomial under- or overflows.
     factor = _power_of_two(largest_query, largest_key)
     return Centred(
+        problem=problem,
         queries=queries.div_(factor),
         keys=keys.mul_(factor),
         weights=weights,
-        inputs_k=inputs_k,
-        inputs_v=inputs_v,
-        values=values,
+        mean_k=_mean(problem.k.inputs, weights, total),
         mean_v=mean_v,
-        mean_value=mean_value,
-        y=problem.y - mean_value,
-        query_norms=query_norms / factor,
-        key_norms=key_norms * factor,
+        mean_value=mean_v if problem.v.weight is None else problem.v.matrix.mT @ mean_v,
+        query_norms=query_norms.div_(factor),
+        key_norms=key_norms.mul_(factor),
         radius=largest_query * largest_key * (1 + 2.0**-40),
         score_error=_score_error(problem, direct, inverse, turned),
     )
@@ -138,8 +152,12 @@ def _mean(values: Tensor, weights: Tensor, total: Tensor) -> Tensor:
 
 
 def _norms(x: Tensor) -> Tensor:
-    # Not linalg.vector_norm, which is ten times slower over the middle axis.
-    return x.square().sum(1, keepdim=True).sqrt_()
+    # Not linalg.vector_norm, which is ten times slower over the middle axis; in blocks that fit a
+    # cache.
+    norms = x.new_empty(x.shape[0], 1, x.shape[-1])
+    for part in blocks(x.shape[-1], BLOCK):
+        torch.sum(x[..., part].square(), 1, keepdim=True, out=norms[..., part])
+    return norms.sqrt_()
 
 
 def radius_of(queries: Tensor, keys: Tensor) -> Tensor:

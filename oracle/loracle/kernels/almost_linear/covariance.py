@@ -55,7 +55,7 @@ def expectations(
     mean_z, value = expected_values(problem, columns, sums)
     divisor = sums[:, :1].double()
     mean_x = sums[:, 1 + width : 1 + 2 * width].double() * (columns.scale_x / divisor)
-    residual = value - centred.y[..., queries] if upstream is None else upstream[..., queries]
+    residual = value - centred.y(queries) if upstream is None else upstream[..., queries]
     products = sums[:, 1 + 2 * width :].view(-1, width, width, sums.shape[-1])
     products *= residual.to(sums.dtype)[:, None]
     contracted = products.sum(2).double() * (columns.scale_xv / divisor)

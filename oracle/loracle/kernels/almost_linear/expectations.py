@@ -13,50 +13,61 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from loracle.kernels.almost_linear.blocks import blocks
 from loracle.kernels.almost_linear.features import Columns, FeatureBlock
 from loracle.kernels.almost_linear.monomials import IndexSet
 
-__all__ = ["blocks", "key_moments", "query_sums"]
+__all__ = ["key_moments", "query_sums"]
 
 
-def blocks(length: int, block: int) -> Iterator[slice]:
-    """Slices of at most `block` tokens that cover range(length)."""
-    return (slice(i, min(i + block, length)) for i in range(0, length, block))
-
-
-def key_moments(keys: Tensor, columns: Columns, index_set: IndexSet, block: int) -> Tensor:
+def key_moments(
+    keys: Tensor, columns: Columns, index_set: IndexSet, *, dtype: torch.dtype, block: int
+) -> Tensor:
     """sum_l psi_mu(k_l) h_l for every monomial mu and column h, (H, k, (1 + d)^2), float64.
 
-    keys: (H, d, M) in the features' dtype. Within a block in that dtype, in any order; from block
-    to block in float64.
+    keys: (H, d, M). Within a block in the dtype, in any order; from block to block in float64.
     """
     heads, _, length = keys.shape
     block = min(block, length)
-    features = FeatureBlock(index_set, heads, block, keys)
-    memory = keys.new_empty(heads, columns.count, block)
+    features = FeatureBlock(index_set, block, dtype=dtype, like=keys)
+    memory = keys.new_empty(heads, columns.count, block, dtype=dtype)
     total = keys.new_zeros(heads, index_set.rank, columns.count, dtype=torch.float64)
     for part in blocks(length, block):
         psi = features.fill(keys[..., part])
-        total += psi @ columns.fill(part, memory).mT
+        with _own_precision(keys):
+            total += psi @ columns.fill(part, memory).mT
     return total
 
 
 def query_sums(
-    queries: Tensor, moments: Tensor, index_set: IndexSet, *, rows: int, block: int
+    queries: Tensor,
+    moments: Tensor,
+    index_set: IndexSet,
+    *,
+    dtype: torch.dtype,
+    rows: int,
+    block: int,
 ) -> Iterator[tuple[slice, Tensor]]:
     """`rows` queries at a time, sum_l p(<q_j, k_l>) omega_l h_l for every column h,
     (H, (1 + d)^2, rows).
 
-    queries: (H, d, L) in the features' dtype, as the results; moments from `key_moments`; block:
-    queries whose features are in memory at once.
+    queries: (H, d, L); moments from `key_moments`; dtype: of features and results; block: queries
+    whose features are in memory at once.
     """
-    heads, _, length = queries.shape
+    length = queries.shape[-1]
     rows, block = min(rows, length), min(block, length)
     weights = torch.tensor(index_set.weights, dtype=torch.float64, device=queries.device)
-    weighted = (moments * weights[:, None]).mT.to(queries.dtype).contiguous()
-    features = FeatureBlock(index_set, heads, block, queries)
+    weighted = (moments * weights[:, None]).mT.to(dtype).contiguous()
+    features = FeatureBlock(index_set, block, dtype=dtype, like=queries)
     for part in blocks(length, rows):
-        yield part, _products(weighted, features, queries[..., part], block)
+        with _own_precision(queries):
+            sums = _products(weighted, features, queries[..., part], block)
+        yield part, sums
+
+
+def _own_precision(like: Tensor) -> torch.autocast:
+    """The products in the features' dtype, whatever torch.autocast is set to outside."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _products(weighted: Tensor, features: FeatureBlock, queries: Tensor, block: int) -> Tensor:

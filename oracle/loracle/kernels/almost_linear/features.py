@@ -9,15 +9,18 @@ from torch import Tensor
 
 from loracle.kernels.almost_linear.coordinates import Centred
 from loracle.kernels.almost_linear.monomials import IndexSet
+from loracle.kernels.almost_linear.statistics import KeyStatistics
 
-__all__ = ["Columns", "FeatureBlock", "columns_of"]
+__all__ = ["Columns", "FeatureBlock"]
 
 
 class FeatureBlock:
     """Memory for the features of one block of tokens, filled again and again."""
 
-    def __init__(self, index_set: IndexSet, heads: int, length: int, like: Tensor) -> None:
-        self._memory = like.new_empty(heads, index_set.rank, length)
+    def __init__(
+        self, index_set: IndexSet, length: int, *, dtype: torch.dtype, like: Tensor
+    ) -> None:
+        self._memory = like.new_empty(like.shape[0], index_set.rank, length, dtype=dtype)
         self._steps = [
             (step.start, step.stop, _on_device(step.parents, like.device), step.variable)
             for step in index_set.steps
@@ -26,8 +29,10 @@ class FeatureBlock:
     def fill(self, points: Tensor) -> Tensor:
         """points^mu for every mu of the index set, each by one product from one of a degree less.
 
-        Shapes: points (H, d, B), result (H, k, B), valid until the next call.
+        Shapes: points (H, d, B), rounded to the features' dtype; result (H, k, B), valid until the
+        next call.
         """
+        points = points.to(self._memory.dtype)
         out = self._memory[:, :, : points.shape[-1]]
         out[:, 0] = 1
         for start, stop, parents, variable in self._steps:
@@ -46,63 +51,60 @@ def _on_device(parents: slice | tuple[int, ...], device: torch.device) -> slice 
 @dataclass(frozen=True)
 class Columns:
     """What is summed over the keys, each column scaled by a power of two so that its factors are of
-    order one. Shapes: weights (H, 1, M), weighted_z, x, weighted_v, weighted_x (H, d, M), in the
-    dtype of the features; scales of weighted_z, weighted_x and of x times v, (H, 1, 1), float64.
-    """
+    order one: scales (H, 1, 1) of omega z, omega x, x and omega v, float64."""
 
-    weights: Tensor
-    weighted_z: Tensor
-    weighted_x: Tensor
-    x: Tensor
-    weighted_v: Tensor
+    centred: Centred
     scale_z: Tensor
     scale_x: Tensor
-    scale_xv: Tensor
+    scale_plain: Tensor
+    scale_v: Tensor
+
+    @classmethod
+    def of(cls, centred: Centred, statistics: KeyStatistics) -> Columns:
+        """The columns of a problem."""
+        scales = {name: _power_of_two(size) for name, size in statistics.largest.items()}
+        return cls(
+            centred,
+            scale_z=scales["weighted_z"],
+            scale_x=scales["weighted_x"],
+            scale_plain=scales["x"],
+            scale_v=scales["weighted_v"],
+        )
+
+    @property
+    def scale_xv(self) -> Tensor:
+        """Of x times omega v."""
+        return self.scale_plain * self.scale_v
 
     @property
     def count(self) -> int:
         """(1 + d)^2: 1, z, x and x (x) v."""
-        width = int(self.x.shape[1])
-        return (1 + width) ** 2
+        return (1 + self.centred.problem.width) ** 2
 
     def fill(self, keys: slice, out: Tensor) -> Tensor:
-        """The columns of a block of keys, (H, (1 + d)^2, B), in the order 1, z, x, x (x) v.
+        """The columns of a block of keys, (H, (1 + d)^2, B), in the order 1, z, x, x (x) v, rounded
+        to the dtype of out: once, and x (x) v once more.
 
         x (x) v stands where the paper has the features times the values (Lemma 3.6): the row-wise
         Kronecker product is taken of the d columns instead of the k features.
         """
-        width = int(self.x.shape[1])
-        block = self.x[..., keys]
-        length = block.shape[-1]
+        centred, width = self.centred, self.centred.problem.width
+        weights = centred.weights[..., keys]
+        x, z = centred.inputs_k(keys), centred.inputs_v(keys)
+        v = centred.values(z)
+        length = x.shape[-1]
         out = out[..., :length]
-        out[:, :1] = self.weights[..., keys]
-        out[:, 1 : 1 + width] = self.weighted_z[..., keys]
-        out[:, 1 + width : 1 + 2 * width] = self.weighted_x[..., keys]
+        out[:, :1] = weights
+        out[:, 1 : 1 + width] = z * (weights / self.scale_z)
+        out[:, 1 + width : 1 + 2 * width] = x * (weights / self.scale_x)
+        weighted_v = (v * (weights / self.scale_v)).to(out.dtype)
+        plain = (x / self.scale_plain).to(out.dtype)
         products = out[:, 1 + 2 * width :].view(-1, width, width, length)
-        torch.mul(block[:, :, None], self.weighted_v[:, None, :, keys], out=products)
+        torch.mul(plain[:, :, None], weighted_v[:, None], out=products)
         return out
 
 
-def columns_of(centred: Centred, dtype: torch.dtype) -> Columns:
-    """The columns of a problem, rounded once to the features' dtype."""
-    weights = centred.weights
-    z, x, v = centred.inputs_v * weights, centred.inputs_k * weights, centred.values * weights
-    scale_z, scale_x, scale_v = _power_of_two(z), _power_of_two(x), _power_of_two(v)
-    scale_plain = _power_of_two(centred.inputs_k)
-    return Columns(
-        weights=weights.to(dtype),
-        weighted_z=(z / scale_z).to(dtype),
-        weighted_x=(x / scale_x).to(dtype),
-        x=(centred.inputs_k / scale_plain).to(dtype),
-        weighted_v=(v / scale_v).to(dtype),
-        scale_z=scale_z,
-        scale_x=scale_x,
-        scale_xv=scale_plain * scale_v,
-    )
-
-
-def _power_of_two(x: Tensor) -> Tensor:
-    """At least max |x| and less than four times that; 1 for zeros. Shape (H, 1, 1)."""
-    largest = x.amax((-1, -2), keepdim=True).maximum(-x.amin((-1, -2), keepdim=True))
+def _power_of_two(largest: Tensor) -> Tensor:
+    """At least the largest magnitude and at most twice that; 1 for zero."""
     exponent = torch.ceil(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest))))
     return torch.exp2(exponent)

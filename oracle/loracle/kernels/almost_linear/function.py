@@ -7,6 +7,7 @@ gradient. Gradients are given for the adapters, which is what LoRA trains.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from loracle.errors import UsageError
+from loracle.kernels.almost_linear.certificate import Bounds
 from loracle.kernels.almost_linear.covariance import Expectations, expected_values
 from loracle.kernels.almost_linear.gradients import MAX_BYTES, MAX_RANK, checked_options
 from loracle.kernels.almost_linear.inputs import attention_problem
@@ -167,16 +169,30 @@ class _Head:
 
     def backward(self, upstream: Tensor) -> Solution:
         """The cores for an upstream gradient (1, d, L)."""
+        # Everything is proportional to it, and the products with it are in the features' dtype,
+        # whose range it may leave.
+        scale = _power_of_two(float(upstream.abs().max()))
+        upstream = upstream / scale
         account = self.prepared.account()
         for part, sums in self._sums:
             account.add(part, self.prepared.expected(part, sums.clone(), upstream))
-        return account.solution()
+        return _scaled(account.solution(), scale)
 
 
-def _as_planned(like: Tensor) -> torch.autocast:
-    """Without autocast, which would take products in 16 bits that the certificate takes to be in
-    the dtype of the features."""
-    return torch.autocast(like.device.type, enabled=False)
+def _power_of_two(magnitude: float) -> float:
+    """At most the magnitude and more than half of it, a normal number; 1 for zero, inf and nan."""
+    if magnitude == 0 or not math.isfinite(magnitude):
+        return 1.0
+    return 2.0 ** max(math.frexp(magnitude)[1] - 1, -1022)
+
+
+def _scaled(solution: Solution, scale: float) -> Solution:
+    bounds = {
+        name: Bounds(b.approximation * scale, b.rounding * scale, b.natural_scale * scale)
+        for name, b in solution.bounds.items()
+    }
+    core_qk, core_v = solution.core_qk * scale, solution.core_v * scale
+    return replace(solution, core_qk=core_qk, core_v=core_v, bounds=bounds)
 
 
 class _Attention(torch.autograd.Function):
@@ -185,15 +201,13 @@ class _Attention(torch.autograd.Function):
         ctx.call = call
         # Saved so that torch notices if an adapter is changed in place before the backward pass.
         ctx.save_for_backward(*adapters)
-        with _as_planned(call.frozen["x_q"]):
-            return call.forward(dict(zip(_ADAPTERS, adapters, strict=True)))
+        return call.forward(dict(zip(_ADAPTERS, adapters, strict=True)))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         adapters = ctx.saved_tensors
-        with _as_planned(upstream):
-            gradients = ctx.call.backward(upstream)
+        gradients = ctx.call.backward(upstream)
         return (
             None,
             *(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from loracle.errors import UsageError
+from loracle.kernels.almost_linear.errors import OutOfReach
 from loracle.kernels.almost_linear.projections import Problem, Projection
 
 __all__ = ["aloragc_problem", "attention_problem", "projected_problem"]
+
+_LARGEST = 2.0**60
 
 _ALORAGC = {"c1": "Ld", "c2": "Md", "c3": "Md", "w": "dd", "a": "rd", "b": "dr", "y": "Ld"}
 
@@ -40,7 +44,8 @@ def attention_problem(
 ) -> tuple[Problem, tuple[int, ...]]:
     """Problems 1 and 3, and the dimensions of the heads. y may be left out, and is zero then.
 
-    Raises UsageError unless sizes, dtypes and devices agree.
+    Raises UsageError unless sizes, dtypes and devices agree, OutOfReach where an input is not
+    finite, or too large or small.
     """
     given = {"y": torch.zeros_like(tensors["x_q"]), **tensors}
     t, leading = _heads({"x_q": tensors["x_q"], **given}, _ATTENTION)
@@ -86,6 +91,7 @@ def _heads(
                     f"{name} has shape {tuple(tensor.shape)} where ({', '.join(shapes[name])})"
                     f" with {symbol} = {max(1, sizes.get(symbol, 1))} is expected"
                 )
+    _require_in_range(tensors)
     heads = {
         name: tensor.detach().expand(*leading, *tensor.shape[-2:]).reshape(-1, *tensor.shape[-2:])
         for name, tensor in tensors.items()
@@ -93,6 +99,21 @@ def _heads(
     return {
         name: _float64(t.mT if shapes[name] in ("Ld", "Md") else t) for name, t in heads.items()
     }, leading
+
+
+def _require_in_range(tensors: Mapping[str, Tensor]) -> None:
+    """OutOfReach unless every tensor is finite, and zero or of a magnitude whose powers float64
+    holds: the bounds are of the eighth degree in the inputs."""
+    extremes = [torch.stack(torch.aminmax(tensor.detach())) for tensor in tensors.values()]
+    largest = torch.stack(extremes).double().abs().amax(-1).tolist()
+    for name, magnitude in zip(tensors, largest, strict=True):
+        if magnitude != 0 and not 1 / _LARGEST < magnitude < _LARGEST:
+            raise OutOfReach(
+                f"the largest entry of {name} is {magnitude:.3g}: nothing is certified beyond"
+                f" {_LARGEST:.2g} or below {1 / _LARGEST:.2g}; scale it"
+                if math.isfinite(magnitude)
+                else f"{name} has an entry that is not finite"
+            )
 
 
 def _float64(tensor: Tensor) -> Tensor:

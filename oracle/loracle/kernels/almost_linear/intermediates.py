@@ -113,8 +113,7 @@ class LowRankIntermediates:
                 " Problem.head_group"
             )
         divisors, residuals, corrections = [], [], []
-        mean_v = centred.mean_v
-        mean_value = mean_v if problem.v.weight is None else problem.v.matrix.mT @ mean_v
+        mean_value = centred.mean_value
         for part, sums in prepared.sums():
             divisors.append(sums[:, :1].double().clone())
             expected = prepared.expected(part, sums)
@@ -131,7 +130,7 @@ class LowRankIntermediates:
         phi, psi = (_features(prepared.plan, x) for x in (centred.queries, centred.keys))
         return cls(
             u1=(phi * weights[:, None] / torch.cat(divisors, -1)[0]).mT,
-            v1=(psi * prepared.columns.weights[0].double()).mT,
+            v1=(psi * centred.weights[0].to(prepared.plan.dtype).double()).mT,
             c=torch.cat(residuals, -1)[0].mT,
             v2=problem.v.projected()[0].mT,
             r=torch.cat(corrections, -1)[0].mT,
@@ -179,8 +178,7 @@ def intermediates(
 
 def _features(plan: Plan, points: Tensor) -> Tensor:
     """The features of one head's points, (k, L), rounded as the kernel rounds them."""
-    points = points.to(plan.dtype)
-    block = FeatureBlock(plan.polynomial.index_set, 1, points.shape[-1], points)
+    block = FeatureBlock(plan.polynomial.index_set, points.shape[-1], dtype=plan.dtype, like=points)
     return block.fill(points)[0].double()
 
 

@@ -17,6 +17,7 @@ from loracle.kernels.almost_linear.matmul_precision import operand_error
 from loracle.kernels.almost_linear.polynomial import Polynomial, choose_polynomial, needed_rank
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.row_bounds import Machine, gamma
+from loracle_reference.monomials import monomial_count
 
 __all__ = [
     "METHODS",
@@ -49,6 +50,8 @@ _FEATURE_BYTES = 1 << 22
 _LONGEST_BLOCK = 1 << 13
 """Queries whose expectations and bounds are taken at once: enough to hide what a call of torch
 costs, few enough for a cache."""
+
+_LARGEST_RADIUS = 300.0
 
 _LEAST_UNDERFLOW = 2.0**-51
 
@@ -124,10 +127,16 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
     Raises OutOfReach if that takes more rank or memory than there may be, or more digits.
     """
     radius = float(centred.radius.max())
-    if not math.isfinite(radius):
-        raise OutOfReach("the scores exceed what float64 holds; no method is in reach")
+    if radius > _LARGEST_RADIUS:
+        # Beyond, exp(R) is no float64 number; the degree is of the order of R.
+        rank = monomial_count(problem.width, int(radius))
+        raise OutOfReach(
+            f"scores of up to {radius:.3g} would need rank {_short(rank)} or so, more than max_rank"
+            f" = {options.max_rank} ({_instead(problem)})"
+        )
     score_error = centred.score_error + 2.1 * options.unit * centred.radius
-    left = (1 + error) / math.exp(min(float(score_error.max()), 700.0)) - 1
+    largest = min(float(score_error.max()), 100.0)
+    left = (1 + error * math.exp(-4 * largest)) / math.exp(largest) - 1
     if left <= 0:
         raise OutOfReach(
             f"epsilon = {options.epsilon:g} is below the rounding floor: rounding alone moves"
@@ -135,7 +144,9 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
             f" {_name(options.dtype)} ({_instead(problem)})"
         )
     spreads = centred.spreads.amax(0).cpu().numpy()
-    polynomial = choose_polynomial(radius, spreads, left, options.max_rank)
+    # Rounding to the features' dtype may lengthen queries and keys.
+    room = 1 + 4 * options.unit
+    polynomial = choose_polynomial(radius * room, spreads * room, left, options.max_rank)
     if polynomial is None:
         raise OutOfReach(_out_of_rank(problem, radius, left, options))
     rank = polynomial.index_set.rank
@@ -144,7 +155,7 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
     return Plan(
         polynomial=polynomial,
         machine=_machine(problem, polynomial, key_block, radius, options),
-        delta=(1 + polynomial.error) * torch.exp(score_error) - 1,
+        delta=_total_error(polynomial, score_error),
         dtype=options.dtype,
         key_block=key_block,
         query_block=query_block,
@@ -154,6 +165,15 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
             queries=problem.queries, keys=problem.keys, width=problem.width, rank=rank
         ).operations,
     )
+
+
+def _total_error(polynomial: Polynomial, score_error: Tensor) -> Tensor:
+    """delta: the polynomial's error and that of the scores. The bounds take deviations under the
+    probabilities of the rounded scores, at most exp(4 score_error) less than the exact ones' in the
+    products that occur, and are linear in delta / (1 - delta): so that is enlarged."""
+    delta = (1 + polynomial.error) * torch.exp(score_error) - 1
+    enlarged = delta * torch.exp(4 * score_error)
+    return enlarged / (1 - delta + enlarged)
 
 
 def cheaper_exactly(problem: Problem, rank: int) -> bool:
@@ -200,10 +220,10 @@ def _machine(
         min(problem.queries, _LONGEST_BLOCK) + query_blocks + 16 * width + 64, 2 * FLOAT64_UNIT
     )
     smallest = 2.0**-126 if options.dtype == torch.float32 else 2.0**-1022
-    # Of the product of a query's feature and a key's; the two sides are balanced up to a factor.
-    largest_feature = max(1.0, 2 * radius) ** degree
-    lost = problem.keys * rank * (2 * degree + 4) * largest_feature * smallest
-    if lost > _LEAST_UNDERFLOW * unit or largest_feature * smallest > _LEAST_UNDERFLOW:
+    # log2 of the product of a query's and a key's feature; the sides are balanced up to a factor.
+    largest_feature = degree * math.log2(max(1.0, 2 * radius))
+    terms = math.log2(problem.keys * rank * (2 * degree + 4))
+    if terms + largest_feature + math.log2(smallest) > math.log2(_LEAST_UNDERFLOW * unit):
         raise OutOfReach(
             f"rank {rank} (degree {degree}) would be needed for scores of up to {radius:.3g}, and"
             f" its features leave the range of {_name(options.dtype)} ({_instead(problem)})"
@@ -220,8 +240,9 @@ def _out_of_rank(problem: Problem, radius: float, error: float, options: Options
     """One line: what would be needed and what the exact kernel costs."""
     degree, rank = needed_rank(radius, problem.width, error, options.max_rank)
     return (
-        f"scores of up to {radius:.3g} at epsilon = {options.epsilon:g} would need rank {rank:.4g}"
-        f" (degree {degree}), more than max_rank = {options.max_rank} ({_instead(problem)})"
+        f"scores of up to {radius:.3g} at epsilon = {options.epsilon:g} would need rank"
+        f" {_short(rank)} (degree {degree}), more than max_rank = {options.max_rank}"
+        f" ({_instead(problem)})"
     )
 
 
@@ -231,6 +252,12 @@ def _instead(problem: Problem) -> str:
         * exact_cost(queries=problem.queries, keys=problem.keys, width=problem.width).operations
     )
     return f"the exact streaming kernel takes {operations:.2g} operations instead"
+
+
+def _short(rank: int) -> str:
+    """A rank in a few digits, however large."""
+    digits = len(str(rank))
+    return str(rank) if digits <= 9 else f"{str(rank)[0]}e{digits - 1}"
 
 
 def _name(dtype: torch.dtype) -> str:

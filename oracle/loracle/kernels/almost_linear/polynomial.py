@@ -31,6 +31,9 @@ _MORE_DEGREES = 1
 
 _MOST_DEGREE = 200
 
+_MOST_BITS = 900
+"""Beyond, a power of the radius is no float64 number."""
+
 _LOOK_AHEAD = 8
 """Full sets of up to so many times max_rank are looked at, for a small one within."""
 
@@ -105,6 +108,8 @@ def choose_polynomial(
     rough = _rounded(radius)
     degree = _degree(rough, error, _most(len(spreads), max_rank))
     if degree is None:
+        return None
+    if degree * math.log2(max(1.0, radius)) > _MOST_BITS:
         return None
     rank = monomial_count(len(spreads), degree)
     best: Polynomial | None = None

@@ -126,7 +126,9 @@ class RowBounds:
             offset=expected.correction.abs() * (share + machine.dust * kept)
             + nu * correction_error
             + machine.dust * kept * kept * with_values,
-            decay=torch.exp(-radius * statistics.skew) / (one + growth * tilted),
+            # The exact probabilities are those of the rounded scores but for such a factor.
+            decay=torch.exp(-radius * statistics.skew - 2 * centred.score_error)
+            / (one + growth * tilted),
             value=share * sums.largest() + step * _largest_deviation(statistics, growth),
         )
 

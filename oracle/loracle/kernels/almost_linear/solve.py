@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from loracle.kernels.almost_linear.coordinates import Centred, centre
 from loracle.kernels.almost_linear.covariance import Expectations, expectations
 from loracle.kernels.almost_linear.errors import OutOfReach
 from loracle.kernels.almost_linear.expectations import key_moments, query_sums
-from loracle.kernels.almost_linear.features import Columns, columns_of
+from loracle.kernels.almost_linear.features import Columns
 from loracle.kernels.almost_linear.plan import Options, Plan, cheaper_exactly, make_plan
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.row_bounds import RowBounds
@@ -47,15 +48,19 @@ class Prepared:
     @cached_property
     def columns(self) -> Columns:
         """What is summed over the keys."""
-        return columns_of(self.centred, self.plan.dtype)
+        return Columns.of(self.centred, self.statistics)
 
     def sums(self) -> Iterator[tuple[slice, Tensor]]:
         """The two passes: block after block of queries, what `expectations` takes."""
-        index_set, dtype = self.plan.polynomial.index_set, self.plan.dtype
-        keys, queries = self.centred.keys.to(dtype), self.centred.queries.to(dtype)
-        moments = key_moments(keys, self.columns, index_set, self.plan.key_block)
-        rows, block = self.plan.row_block, self.plan.query_block
-        return query_sums(queries, moments, index_set, rows=rows, block=block)
+        plan, centred = self.plan, self.centred
+        index_set = plan.polynomial.index_set
+        moments = key_moments(
+            centred.keys, self.columns, index_set, dtype=plan.dtype, block=plan.key_block
+        )
+        rows, block = plan.row_block, plan.query_block
+        return query_sums(
+            centred.queries, moments, index_set, dtype=plan.dtype, rows=rows, block=block
+        )
 
     def expected(self, part: slice, sums: Tensor, upstream: Tensor | None = None) -> Expectations:
         """`expectations` of a block of queries; overwrites the sums."""
@@ -87,8 +92,8 @@ class Account:
         self._prepared = prepared
         problem = prepared.problem
         shape = (problem.heads, problem.width, problem.width)
-        self._core_qk = prepared.centred.y.new_zeros(shape)
-        self._core_v = prepared.centred.y.new_zeros(shape)
+        self._core_qk = problem.y.new_zeros(shape)
+        self._core_v = problem.y.new_zeros(shape)
         self._ledger = Ledger(
             problem,
             prepared.statistics,
@@ -179,7 +184,7 @@ def _foreseen(prepared: Prepared) -> dict[str, Bounds]:
     """The bounds that a sample of the queries would have if each expected the mean value."""
     queries = prepared.problem.queries
     part = slice(0, queries, -(-queries // _SAMPLE))
-    y = prepared.centred.y[..., part]
+    y = prepared.centred.y(part)
     nothing = torch.zeros_like(y)
     account = prepared.account()
     account.add(part, Expectations(nothing, nothing, -y, nothing, nothing[:, :1]))
@@ -199,7 +204,9 @@ def _largest_error(bounds: dict[str, Bounds], plan: Plan, options: Options) -> f
         parts = (bound.approximation, bound.rounding, bound.natural_scale)
         for approximation, rounding, natural in zip(*(p.tolist() for p in parts), strict=True):
             allowed = options.epsilon * natural
-            if rounding > 0 and not rounding < allowed:
+            if not math.isfinite(approximation):
+                raise OutOfReach(f"no bound of grad_{name} is finite: the scores are too far apart")
+            if rounding != 0 and not rounding < allowed:
                 floor = rounding / natural if natural > 0 else float("inf")
                 raise OutOfReach(
                     f"epsilon = {options.epsilon:g} is below the rounding floor {floor:.2g} of"

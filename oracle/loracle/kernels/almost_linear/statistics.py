@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from loracle.kernels.almost_linear.coordinates import FLOAT64_UNIT, Centred
-from loracle.kernels.almost_linear.expectations import blocks
+from loracle.kernels.almost_linear.blocks import blocks
+from loracle.kernels.almost_linear.coordinates import BLOCK, FLOAT64_UNIT, Centred
 from loracle.kernels.almost_linear.projections import Problem
 
 __all__ = ["KeyStatistics"]
@@ -24,9 +24,6 @@ _FLOOR = 2.0**-50
 """Share of the largest magnitude that is added to a mean magnitude: more than features that
 underflow can contribute (`plan` sees to it that they do not contribute more)."""
 
-_BLOCK = 1 << 13
-"""Keys at a time: what fits a cache."""
-
 
 @dataclass(frozen=True)
 class KeyStatistics:
@@ -34,7 +31,8 @@ class KeyStatistics:
 
     one (2, H, 1, 1): mu(1). Centred: xx, vv, zz (2, H, d, d) second moments; x, z (2, H, d, 1) and
     xv (2, H, d, d) of magnitudes. Not centred, with |v| the values' magnitude |X_V| |W_V|, and for
-    w = 1 alone: natural_x, natural_z, natural_v (H, d, 1), natural_xv (H, d, d). longest_key
+    w = 1 alone: natural_x, natural_z, natural_v (H, d, 1), natural_xv (H, d, d). largest
+    (H, 1, 1): the largest magnitudes of x and, with their keys' weights, of x, z and v. longest_key
     (H, 1, 1); smallest_mean (H, 1, 1): at most the mean of exp(<q_j, k_l>), for every j; variance
     (2, H, 1, 1): largest eigenvalues of vv; skew (H, 1, 1): mu_t(h) <= skew mu_1(h) for the natural
     magnitudes.
@@ -52,6 +50,7 @@ class KeyStatistics:
     natural_v: Tensor
     natural_xv: Tensor
     longest_key: Tensor
+    largest: dict[str, Tensor]
     smallest_mean: Tensor
     variance: Tensor
     skew: Tensor
@@ -63,28 +62,31 @@ class KeyStatistics:
         safe = torch.where(longest > 0, longest, torch.ones_like(longest))
         weights = centred.weights / centred.total_weight
         both = torch.stack([weights, weights * (centred.key_norms / safe)])
-        x, z, v = centred.inputs_k, centred.inputs_v, centred.values
         signed: dict[str, Tensor] = {}
         sizes: dict[str, Tensor] = {}
         natural: dict[str, Tensor] = {}
-        for part in blocks(problem.keys, _BLOCK):
+        largest: dict[str, Tensor] = {}
+        for part in blocks(problem.keys, BLOCK):
             weighted = both[..., part]
-            rows = [m[..., part] for m in (x, z, v)]
-            _add(signed, _second_moments(weighted, *rows))
-            _add(sizes, _means(weighted, *(m.abs() for m in rows)))
+            x, z = centred.inputs_k(part), centred.inputs_v(part)
+            v = centred.values(z)
+            _add(signed, _second_moments(weighted, x, z, v))
+            magnitudes = [m.abs() for m in (x, z, v)]
+            _add(sizes, _means(weighted, *magnitudes))
+            _raise(largest, _largest(centred.weights[..., part], *magnitudes))
             inputs = (problem.k.inputs[..., part].abs(), problem.v.inputs[..., part].abs())
             _add(natural, _means(weighted, *inputs, problem.v.projected_magnitude(part)))
         variance = torch.linalg.eigvalsh(signed["vv"])[..., -1:, None].clamp_min(0)
-        largest_x, largest_z, largest_v = (_largest(m, weights) for m in (x, z, v))
-        unweighted = x.amax((-1, -2), keepdim=True).maximum(-x.amin((-1, -2), keepdim=True))
+        share = _FLOOR / centred.total_weight
         return cls(
             one=both.sum(-1, keepdim=True),
             xx=signed["xx"],
             vv=signed["vv"],
             zz=signed["zz"],
-            x=sizes["x"] + _FLOOR * largest_x,
-            z=sizes["z"] + _FLOOR * largest_z,
-            xv=sizes["xv"] + _FLOOR * unweighted * largest_v,
+            x=sizes["x"] + share * largest["weighted_x"],
+            z=sizes["z"] + share * largest["weighted_z"],
+            xv=sizes["xv"] + share * largest["x"] * largest["weighted_v"],
+            largest=largest,
             natural_x=natural["x"][0],
             natural_z=natural["z"][0],
             natural_v=natural["v"][0],
@@ -119,10 +121,15 @@ def _add(total: dict[str, Tensor], terms: dict[str, Tensor]) -> None:
         total[name] = total[name] + term if name in total else term
 
 
-def _largest(values: Tensor, weights: Tensor) -> Tensor:
-    """The largest magnitude times its key's weight, (H, 1, 1)."""
-    weighted = values * weights
-    return weighted.amax((-1, -2), keepdim=True).maximum(-weighted.amin((-1, -2), keepdim=True))
+def _largest(weights: Tensor, x: Tensor, z: Tensor, v: Tensor) -> dict[str, Tensor]:
+    """Of magnitudes: the largest of x, and of x, z and v times their keys' weights."""
+    weighted = {f"weighted_{name}": m * weights for name, m in (("x", x), ("z", z), ("v", v))}
+    return {name: m.amax((-1, -2), keepdim=True) for name, m in ({"x": x} | weighted).items()}
+
+
+def _raise(total: dict[str, Tensor], terms: dict[str, Tensor]) -> None:
+    for name, term in terms.items():
+        total[name] = total[name].maximum(term) if name in total else term
 
 
 def _smallest_mean(centred: Centred, weights: Tensor) -> Tensor:
