@@ -47,6 +47,8 @@ def attention_problem(
     Raises UsageError unless sizes, dtypes and devices agree, OutOfReach where an input is not
     finite, or too large or small.
     """
+    for name, value in (("scaling", scaling), ("beta", beta)):
+        _require_size(name, abs(value))
     given = {"y": torch.zeros_like(tensors["x_q"]), **tensors}
     t, leading = _heads({"x_q": tensors["x_q"], **given}, _ATTENTION)
     q, k, v = (
@@ -107,13 +109,17 @@ def _require_in_range(tensors: Mapping[str, Tensor]) -> None:
     extremes = [torch.stack(torch.aminmax(tensor.detach())) for tensor in tensors.values()]
     largest = torch.stack(extremes).double().abs().amax(-1).tolist()
     for name, magnitude in zip(tensors, largest, strict=True):
-        if magnitude != 0 and not 1 / _LARGEST < magnitude < _LARGEST:
-            raise OutOfReach(
-                f"the largest entry of {name} is {magnitude:.3g}: nothing is certified beyond"
-                f" {_LARGEST:.2g} or below {1 / _LARGEST:.2g}; scale it"
-                if math.isfinite(magnitude)
-                else f"{name} has an entry that is not finite"
-            )
+        _require_size(name, magnitude)
+
+
+def _require_size(name: str, magnitude: float) -> None:
+    if not math.isfinite(magnitude):
+        raise OutOfReach(f"{name} is not finite")
+    if magnitude != 0 and not 1 / _LARGEST < magnitude < _LARGEST:
+        raise OutOfReach(
+            f"{name} is of the size {magnitude:.3g}: nothing is certified beyond {_LARGEST:.2g} or"
+            f" below {1 / _LARGEST:.2g}; scale it"
+        )
 
 
 def _float64(tensor: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ _FORESIGHT = 0.9
 
 _TRIES = 4
 
+_LARGEST = 2.0**120
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -165,6 +167,7 @@ def prepare(problem: Problem, options: Options) -> Prepared:
     """Everything before the first feature; raises OutOfReach."""
     centred = centre(problem)
     statistics = KeyStatistics.of(problem, centred)
+    _require_size(statistics)
     most = probability_share(options.epsilon) if options.promise == "probabilities" else 0.5
     error = min(options.epsilon, most)
     for _ in range(_TRIES):
@@ -178,6 +181,20 @@ def prepare(problem: Problem, options: Options) -> Prepared:
             break
         error = min(_FORESIGHT * allowed, most)
     return prepared
+
+
+def _require_size(statistics: KeyStatistics) -> None:
+    """OutOfReach where what is left of inputs or values, less their means, is of a magnitude whose
+    powers float64 does not hold; the limits of the inputs do not exclude that."""
+    for name, largest in statistics.largest.items():
+        magnitudes = largest[largest != 0]
+        within = (magnitudes > 1 / _LARGEST) & (magnitudes < _LARGEST)
+        if not bool(within.all()):
+            what = {"x": "inputs of K", "z": "inputs of V", "v": "values"}[name[-1]]
+            raise OutOfReach(
+                f"the {what} differ from their mean by no more than {float(largest.max()):.3g}:"
+                f" nothing is certified below {1 / _LARGEST:.2g} or beyond {_LARGEST:.2g}"
+            )
 
 
 def _foreseen(prepared: Prepared) -> dict[str, Bounds]:
