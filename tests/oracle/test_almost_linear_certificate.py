@@ -17,10 +17,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from loracle.errors import UsageError
-from loracle.kernels.almost_linear import OutOfReach, plan, polynomial, results, solve, statistics
-from loracle.kernels.almost_linear.inputs import attention_problem
+from loracle.kernels.almost_linear import (
+    Gradients,
+    OutOfReach,
+    plan,
+    polynomial,
+    results,
+    solve,
+    statistics,
+)
 from loracle.kernels.almost_linear.intermediates import LowRankIntermediates
-from loracle.kernels.almost_linear.plan import Options
 from loracle.kernels.almost_linear.row_bounds import RowBounds
 from loracle.kernels.almost_linear.statistics import KeyStatistics
 
@@ -365,6 +371,30 @@ def test_magnitudes_of_a_coordinate_alone(exponent: int, features: torch.dtype) 
         checked(instance, epsilon=0.1, promise="gradient", features=features)
 
 
+@pytest.mark.parametrize("exponent", [-50, -150, -170, -200])
+@pytest.mark.parametrize(
+    ("small", "zero"),
+    [
+        (("w_k", (slice(None), 1)), ("b_k", "a_k")),
+        (("x_q", (slice(None), 1)), ()),
+        (("w_q", (slice(None), 1)), ("b_q", "b_k")),
+    ],
+)
+def test_maps_of_a_coordinate_alone(
+    exponent: int, small: tuple[str, tuple[slice, int]], zero: tuple[str, ...]
+) -> None:
+    """The same of what an output is multiplied by on its left or right: X_Q B, W_K A^T, Q A^T."""
+    for seed in range(2):
+        instance = generated("lora-attention", {"L": 6, "M": 7, "d": 2, "r": 1}, seed, 0.2)
+        tensors = instance.tensors
+        tensors[small[0]][small[1]] *= 10.0**exponent
+        # Of the two coordinates the outputs see the small one.
+        tensors["a_q"][:, 0], tensors["a_k"][:, 0], tensors["b_q"][0] = 0.0, 0.0, 0.0
+        for name in zero:
+            tensors[name].zero_()
+        checked(instance, epsilon=0.1, promise="gradient")
+
+
 @pytest.mark.parametrize("features", [None, torch.float64])
 def test_float32_inputs_with_values_of_hardly_a_bit(features: torch.dtype | None) -> None:
     """The same in float32, with results that float32 holds: large maps on the way bring them
@@ -541,11 +571,19 @@ def test_the_certificate_is_attained(name: str) -> None:
 # --- The backward form ----------------------------------------------------------------------------
 
 
-def prepared(instance: Instance, epsilon: float) -> solve.Prepared:
-    problem, _ = attention_problem(instance.tensors, **instance.scalars)
-    dtype = instance.tensors["x_q"].dtype
-    options = Options(epsilon, "probabilities", "almost-linear", dtype, 1 << 16, 1 << 31)
-    return solve.prepare(problem, options)
+def solved_and_run(instance: Instance, epsilon: float) -> tuple[Gradients, solve.Prepared]:
+    """The gradients, and the run that they came from: the last one, if one was not enough."""
+    runs = []
+    original = solve.Prepared.sums
+
+    def noted(run: solve.Prepared) -> Any:
+        runs.append(run)
+        return original(run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve.Prepared, "sums", noted)
+        result = instance.solve(epsilon=epsilon)
+    return result, runs[-1]
 
 
 @given(
@@ -561,13 +599,12 @@ def test_the_outputs_are_those_of_probabilities_close_to_the_exact_ones(
     outputs. Catches rows that are not normalised, and an error that is absolute."""
     instance = generated("lora-attention", {"L": 5, "M": 6, "d": width, "r": 1}, seed, scores)
     try:
-        result = instance.solve(epsilon=epsilon)
+        result, run = solved_and_run(instance, epsilon)
     except OutOfReach:
         return
     assert result.certificate is not None
     eta = result.certificate.probability_error
     assert eta <= epsilon
-    run = prepared(instance, epsilon)
     assert 2 * float(run.plan.delta) / (1 - float(run.plan.delta)) == eta
     f = LowRankIntermediates.of(run).dense().f.numpy()
     exact = instance.truth.probabilities
@@ -582,10 +619,10 @@ def test_the_error_of_the_probabilities_is_attained() -> None:
     """eta is 2 delta / (1 - delta) and not delta: catches the error of exp taken for that of f.
     One key's probability is too large, those of nearly all are too small by as much."""
     instance = outlier(0.25 * (1 - 2.0**-30), 1000)
-    result = instance.solve(epsilon=0.05)
+    result, run = solved_and_run(instance, 0.05)
     assert result.certificate is not None
     eta = result.certificate.probability_error
-    f = LowRankIntermediates.of(prepared(instance, 0.05)).dense().f.numpy()
+    f = LowRankIntermediates.of(run).dense().f.numpy()
     exact = instance.truth.probabilities
     largest = float((exact.distance(f)[0] / exact.magnitude).max())
     assert 0.4 * eta < largest <= eta + 1e-12

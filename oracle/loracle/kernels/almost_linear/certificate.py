@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from loracle.kernels.almost_linear.covariance import Expectations
+from loracle.kernels.almost_linear.errors import OutOfReach
 from loracle.kernels.almost_linear.projections import Problem
 from loracle.kernels.almost_linear.row_bounds import Machine, RowBounds, value_means
 from loracle.kernels.almost_linear.statistics import KeyStatistics
 
 __all__ = ["Bounds", "Ledger"]
+
+_LARGEST = 2.0**120
 
 _SLACK = 1 + 2.0**-16
 """More than the float64 roundings of the bounds themselves."""
@@ -119,6 +122,21 @@ class Ledger:
         self._left = torch.cat([side.left for side in self._sides], dim=1)
         self._left_magnitude = torch.cat([side.left_magnitude for side in self._sides], dim=1)
         self._sums: dict[str, Tensor] = {}
+        self._require_in_range()
+
+    def _require_in_range(self) -> None:
+        """OutOfReach where a map of an output is of a magnitude whose powers float64 does not hold,
+        which the limits of the inputs do not exclude."""
+        inputs = self._problem.q.inputs.abs().amax(-1, keepdim=True)
+        for side in self._sides:
+            for size in (side.left_magnitude @ inputs, side.right_magnitude):
+                largest = size.amax((-1, -2))
+                within = (largest > 1 / _LARGEST) & (largest < _LARGEST)
+                if not bool(((largest == 0) | within).all()):
+                    raise OutOfReach(
+                        f"what grad_{side.name} is multiplied by is of the size"
+                        f" {float(largest.max()):.3g}: nothing is certified of that"
+                    )
 
     def add(self, queries: slice, expected: Expectations, rows: RowBounds) -> None:
         """Account for a block of queries."""
@@ -203,7 +221,8 @@ class Ledger:
         # sum_j |left_j| P_j sigma_j <= root of (sum |left| P) (sum |left| P sigma^2).
         plain, tilted = _second_moments(statistics.xx, side.right)
         squares = actual[..., :1] * plain.mT + actual[..., 1:2] * tilted.mT
-        approximation = (actual[..., :1] * squares).sqrt()
+        # Root by root: the product itself might underflow.
+        approximation = actual[..., :1].sqrt() * squares.sqrt()
         xv, x = right @ statistics.xv, torch.cat([*(right @ statistics.x)], dim=-1)
         a, b = value_means(self._problem, statistics)
         # sum_i S(x_b v_i) S(v_i), by the powers of |a_0| and chi'.
@@ -238,8 +257,8 @@ class Ledger:
         from_right = self._sums["right"][..., right_rows, :]
         # sum |E[z] P| sigma(v R) and sum sigma(z P) |c R|, by Cauchy and Schwarz.
         approximation = step * (
-            (from_left[..., :1] * (from_left[..., :2] @ residual_variance.mT)).sqrt()
-            + (from_right[..., :1] * (from_right[..., :2] @ mean_variance.mT)).sqrt().mT
+            from_left[..., :1].sqrt() * (from_left[..., :2] @ residual_variance.mT).sqrt()
+            + (from_right[..., :1].sqrt() * (from_right[..., :2] @ mean_variance.mT).sqrt()).mT
         )
         rounding = from_left[..., 2:] @ of_residual.mT + (from_right[..., 2:] @ of_mean.mT).mT
         # The product of both errors: root of (sum of squares) times (sum of squares).
