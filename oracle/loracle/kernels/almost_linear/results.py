@@ -131,7 +131,8 @@ def require_within(gradients: Gradients, epsilon: float) -> Gradients:
     if certificate is None:
         return gradients
     for name, error in certificate.errors.items():
-        beyond = error > epsilon * certificate.natural_scale[name] * (1 + 2.0**-20)
+        # Negated, so that an error that is no number is beyond.
+        beyond = ~(error <= epsilon * certificate.natural_scale[name] * (1 + 2.0**-20))
         if not bool(beyond.any()):
             continue
         dtype = str(gradients.outputs[name].dtype).removeprefix("torch.")

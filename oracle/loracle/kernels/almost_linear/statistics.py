@@ -76,6 +76,9 @@ class KeyStatistics:
             _raise(largest, _largest(centred.weights[..., part], *magnitudes))
             inputs = (problem.k.inputs[..., part].abs(), problem.v.inputs[..., part].abs())
             _add(natural, _means(weighted, *inputs, problem.v.projected_magnitude(part)))
+        smallest_mean = _smallest_mean(centred, weights)
+        # Second moments are to bound means over a row's probabilities, whose sum is that small.
+        signed = {name: moment / smallest_mean for name, moment in signed.items()}
         variance = torch.linalg.eigvalsh(signed["vv"])[..., -1:, None].clamp_min(0)
         share = _FLOOR / centred.total_weight
         return cls(
@@ -92,7 +95,7 @@ class KeyStatistics:
             natural_v=natural["v"][0],
             natural_xv=natural["xv"][0],
             longest_key=longest,
-            smallest_mean=_smallest_mean(centred, weights),
+            smallest_mean=smallest_mean,
             variance=variance * (1 + 2.0**-30),
             skew=_skew([natural[name] for name in ("x", "z", "v", "xv")]),
         )
