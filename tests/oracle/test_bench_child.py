@@ -79,7 +79,7 @@ def test_every_method_finds_the_gradients_of_every_head(
     """Rows come twice, so the gradients are twice those of the distinct rows."""
     found = measure(order(method, factors))
     assert isinstance(found, Measured)
-    assert len(found.seconds) == 3
+    assert len(found.seconds) >= 3
     assert min(found.seconds) > 0
     assert found.peak_bytes >= 0
     assert set(found.outputs) == set(truths[0].values)
@@ -226,8 +226,8 @@ def test_a_length_within_the_warm_up_is_simply_run() -> None:
     assert too_long(lambda n: 1e9, length=100, limit=1, start=100) is None
 
 
-@pytest.mark.parametrize(("seconds", "calls"), [(0.5, 3), (11.0, 1)])
-def test_long_calls_are_not_repeated(
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0625, 12), (0.5, 4), (1.0, 3), (11.0, 1)])
+def test_short_calls_are_repeated_more_often_than_long_ones(
     seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(100))

@@ -229,8 +229,21 @@ def test_an_interruption_keeps_what_was_measured() -> None:
         (2000, "almost-linear"),
         (2000, "streaming"),
     ]
-    assert row(result, "almost-linear", 2000).max_error is None
+    assert row(result, "almost-linear", 1000).seconds == 0.1
+    # Truths come last.
+    assert row(result, "almost-linear", 1000).max_error is None
+
+
+def test_an_interruption_keeps_the_truths_that_were_found() -> None:
+    def instead(order: Order) -> Answer | None:
+        if isinstance(order, TruthOrder) and order.distinct == 2000:
+            raise KeyboardInterrupt
+        return None
+
+    result = run_bench(request(), Machine(instead=instead))
+    assert result.interrupted
     assert row(result, "almost-linear", 1000).max_error is not None
+    assert row(result, "almost-linear", 2000).max_error is None
 
 
 def test_a_device_that_is_not_there_is_a_usage_error() -> None:

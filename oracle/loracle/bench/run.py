@@ -81,7 +81,7 @@ class _Run:
         self.truths: dict[tuple[int, int], Truth | TooLong | Failed] = {}
 
     def all(self) -> None:
-        """Every length for every number of heads."""
+        """Every length for every number of heads, and then the truths."""
         self._step("the machine")
         answer = self._launch(EnvironmentOrder(self._request.setting))
         if not isinstance(answer, Environment):
@@ -89,22 +89,24 @@ class _Run:
         self._free_bytes = answer.free_bytes
         today = datetime.now(UTC).date().isoformat()
         self.environment = {**answer.facts, "loracle": __version__, "date": today}
-        for heads in self._request.heads:
-            for length in self._request.lengths:
-                self._length(heads, length)
+        cells = [(heads, n) for heads in self._request.heads for n in self._request.lengths]
+        for heads, length in cells:
+            self._length(heads, length)
+        # Last, for they may take longest, and a row is worth something without.
+        for heads, length in cells:
+            self._step(f"{_where(heads, length)}: truth")
+            distinct = self._request.distinct_rows(length)
+            for head in range(heads):
+                self._find_truth(distinct, head, self._factor(distinct, head))
 
     def _length(self, heads: int, length: int) -> None:
         distinct = self._request.distinct_rows(length)
-        where = f"{length} tokens" if heads == 1 else f"{heads} x {length} tokens"
+        where = _where(heads, length)
         self._step(f"{where}: inputs")
         factors = tuple(self._factor(distinct, head) for head in range(heads))
         for method in self._request.methods:
             self._step(f"{where}: {method}")
             self.attempts[heads, length, method] = self._attempt(method, length, factors)
-        # Last, for it may take longest, and a row is worth something without it.
-        self._step(f"{where}: truth")
-        for head, factor in enumerate(factors):
-            self._find_truth(distinct, head, factor)
 
     def _step(self, what: str) -> None:
         steps = len(self._request.methods) + 2
@@ -179,6 +181,10 @@ class _Run:
             self.truths[distinct, head] = answer
         else:
             self.truths[distinct, head] = Failed(_reason(answer))
+
+
+def _where(heads: int, length: int) -> str:
+    return f"{length} tokens" if heads == 1 else f"{heads} x {length} tokens"
 
 
 def _reason(answer: Answer) -> str:

@@ -15,8 +15,12 @@ __all__ = ["repeated", "seconds_of", "too_long"]
 T = TypeVar("T")
 
 _REPEATS = 3
+_MOST_REPEATS = 12
 _LONG = 10.0
 """Seconds beyond which one call is enough."""
+
+_SHORT = 2.0
+"""Seconds in all up to which calls are repeated: the best of few short ones is hardly the best."""
 
 _GROWTH = 4
 _TRIAL_SHARE = 1 / 8
@@ -33,10 +37,12 @@ def seconds_of(work: Callable[[], T], device: str) -> tuple[float, T]:
 
 
 def repeated(work: Callable[[], T], device: str) -> tuple[tuple[float, ...], T]:
-    """The seconds of three calls, of one if that is long, and the last result."""
+    """The seconds of at least three calls, of one if that is long, and the last result."""
     seconds, result = seconds_of(work, device)
     found = [seconds]
-    while found[0] <= _LONG and len(found) < _REPEATS:
+    while found[0] <= _LONG and (
+        len(found) < _REPEATS or (sum(found) < _SHORT and len(found) < _MOST_REPEATS)
+    ):
         seconds, result = seconds_of(work, device)
         found.append(seconds)
     return tuple(found), result

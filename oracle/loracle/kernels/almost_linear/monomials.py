@@ -154,7 +154,7 @@ def _largest_multiple(lattice: _Lattice, parts: npt.NDArray[np.float64]) -> npt.
 
 
 def _steps(lattice: _Lattice, kept: Integers) -> tuple[Step, ...]:
-    """How the kept monomials are built, those of one degree and last variable in one step."""
+    """How the kept monomials are built, those of one degree and last variable in few steps."""
     position = np.full(len(lattice.exponents), -1, dtype=np.int64)
     position[kept] = np.arange(len(kept))
     degrees, last = lattice.degrees[kept], lattice.last[kept]
@@ -163,11 +163,21 @@ def _steps(lattice: _Lattice, kept: Integers) -> tuple[Step, ...]:
     for start, stop in pairwise([*changes.tolist(), len(kept)]):
         variable = int(last[start])
         parents = position[lattice.parents[kept[start:stop], variable]]
-        steps.append(Step(start, stop, _slice_or_numbers(parents), variable))
+        steps += _steps_from(parents, start, variable)
     return tuple(steps)
 
 
-def _slice_or_numbers(numbers: Integers) -> slice | tuple[int, ...]:
-    if np.all(np.diff(numbers) == 1):
-        return slice(int(numbers[0]), int(numbers[-1]) + 1)
-    return tuple(numbers.tolist())
+_SHORTEST_RUN = 4
+"""Mean length of runs of consecutive parents from which a product for each run is cheaper than
+gathering the parents first."""
+
+
+def _steps_from(parents: Integers, start: int, variable: int) -> list[Step]:
+    """The monomials from number `start` on, as products of these parents with the variable."""
+    bounds = [0, *(np.nonzero(np.diff(parents) != 1)[0] + 1).tolist(), len(parents)]
+    if (len(bounds) - 1) * _SHORTEST_RUN > len(parents) and len(bounds) > 2:
+        return [Step(start, start + len(parents), tuple(parents.tolist()), variable)]
+    return [
+        Step(start + i, start + j, slice(int(parents[i]), int(parents[i]) + j - i), variable)
+        for i, j in pairwise(bounds)
+    ]

@@ -44,14 +44,17 @@ _SHORTEST_KEY_BLOCK = 512
 
 _SHORTEST_BLOCK = 64
 
-_FEATURE_BYTES = 1 << 22
-"""Memory for the features of one block: what still fits a cache."""
+_FEATURE_BYTES = 1 << 24
+"""Memory for the features of one block: what still fits the last cache. Smaller blocks would fit a
+nearer one, and lose more to the calls of torch that each takes."""
 
 _LONGEST_BLOCK = 1 << 13
 """Queries whose expectations and bounds are taken at once: enough to hide what a call of torch
 costs, few enough for a cache."""
 
-_LARGEST_RADIUS = 300.0
+_LARGEST_RADIUS = 100.0
+"""Beyond, whatever the accuracy, the features leave the range of float64 (the degree is of the
+order of the radius): declined before a polynomial is looked for, which would take seconds."""
 
 _LEAST_UNDERFLOW = 2.0**-51
 
@@ -128,11 +131,10 @@ def make_plan(problem: Problem, centred: Centred, options: Options, error: float
     """
     radius = float(centred.radius.max())
     if radius > _LARGEST_RADIUS:
-        # Beyond, exp(R) is no float64 number; the degree is of the order of R.
         rank = monomial_count(problem.width, int(radius))
         raise OutOfReach(
-            f"scores of up to {radius:.3g} would need rank {_short(rank)} or so, more than max_rank"
-            f" = {options.max_rank} ({_instead(problem)})"
+            f"scores of up to {radius:.3g} would need rank {_short(rank)} or so, and features that"
+            f" leave the range of {_name(options.dtype)} ({_instead(problem)})"
         )
     score_error = centred.score_error + 2.1 * options.unit * centred.radius
     largest = min(float(score_error.max()), 100.0)
