@@ -72,13 +72,13 @@ def right_for_three_axes(**call: Any) -> Outputs:
     return closed_form.lora_linear(call)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("regime", ON_REQUEST)
-def test_what_a_default_run_does_not_ask_for(regime: str) -> None:
-    assert validate(right_for_three_axes).verdict == "pass"
-    assert validate(right_for_three_axes, regimes=[regime], cases=3).verdict == "fail"
-    for dtype in ("float32", "bfloat16"):
-        report = validate(autograd.lora_linear, regimes=[regime], cases=12, dtype=dtype)
-        assert report.verdict == "pass", _told(report)
+def test_what_a_default_run_does_not_ask_for() -> None:
+    """Catches outputs of three axes asked for where the inputs have another number."""
+    assert validate(right_for_three_axes, cases=2).verdict == "pass"
+    for regime in ON_REQUEST:
+        assert validate(right_for_three_axes, regimes=[regime], cases=3).verdict == "fail"
+    report = validate(autograd.lora_linear, regimes=ON_REQUEST)
+    assert report.verdict == "pass", _told(report)
 
 
 def test_on_request_is_not_by_default() -> None:
