@@ -33,10 +33,11 @@ def fitting_machines(seen: Observations) -> tuple[str, ...]:
     return tuple(model.name for model in sorted(fitting, key=_width))
 
 
-def _width(model: MachineModel) -> tuple[float, float, int]:
+def _width(model: MachineModel) -> tuple[float, float, float, int]:
     """What to sort by: the size of the bound, and where that is the same, the fraction bits."""
     bits = 0 if model.tensor_core is None else model.tensor_core.fraction_bits
-    return model.sum_growth(_TERMS), model.operand_loss + model.loss, -bits
+    loss = model.operand_loss + model.loss
+    return model.sum_growth(_TERMS), loss, model.exp_unit, -bits
 
 
 def _has_its_trait(name: str, model: MachineModel, seen: Observations) -> bool:

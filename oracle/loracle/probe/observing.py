@@ -28,8 +28,13 @@ is observed, multiplied on the device in that dtype."""
 
 Rounding = Literal["nearest", "truncation", "other", "exact"]
 
-INNER = 32
-"""Products in one sum. Blocks of more are not told from one of 32."""
+INNER = 64
+"""Products in one sum."""
+
+_POSITIONS = 32
+"""Those among which blocks are looked for; a longer block counts as one of 32."""
+
+_LOOKED_AT = (0, 9, 18, 31)
 
 _COLUMNS = 8
 _FULL = 64
@@ -49,7 +54,7 @@ class Observations:
 
     accumulator_bits: fraction bits that every partial sum keeps. accumulator_rounding: of what it
     does not keep ("exact": nothing was lost down to 2^-accumulator_bits). block: how many products
-    at least are summed at once, in one piece (1: one by one; INNER: or more). aligned_bits: the
+    are summed at once, in one piece (1: one by one; 32: or more). aligned_bits: the
     fraction bits, relative to the largest, that products have within such a block; None without
     blocks. operand_bits: fraction bits of an operand that enter a product; operand_rounding: of the
     others. subnormal_operands, subnormal_results: whether they count as what they are, not as zero.
@@ -67,7 +72,7 @@ class Observations:
 
 
 def observe(multiply: Multiply, dtype: str) -> Observations:
-    """Asks all questions; some 30000 rows of INNER numbers."""
+    """Asks all questions; some 40000 rows of INNER numbers."""
     finest = _FINEST.get(dtype, _FINEST_OTHERWISE)
     apart = [(0, j, INNER - 1) for j in range(1, INNER - 1)]
     apart += [(last, j, first) for first, j, last in apart]
@@ -139,14 +144,18 @@ def _block(multiply: Multiply, bits: int) -> tuple[int, list[Triple]]:
     1 and -1 cancel exactly in one block, wherever the small number comes; in two blocks, at one
     position of it at least and with one of the two signs, it is lost beside what came first.
     """
-    triples = list(permutations(range(INNER), 3))
+    triples = [
+        triple
+        for triple in permutations(range(_POSITIONS), 3)
+        if triple[0] in _LOOKED_AT or triple[2] in _LOOKED_AT
+    ]
     lost = {frozenset((plus, minus)) for plus, _, minus in _lost(multiply, triples, bits)}
     blocks = [
-        [one, *(i for i in range(INNER) if i != one and frozenset((one, i)) not in lost)]
-        for one in range(INNER)
+        [one, *(i for i in range(_POSITIONS) if i != one and frozenset((one, i)) not in lost)]
+        for one in _LOOKED_AT
     ]
     smallest = min(blocks, key=len)
-    return len(smallest), list(permutations(smallest[:8], 3))
+    return len(smallest), list(permutations(smallest[:6], 3))
 
 
 def _operands(multiply: Multiply, bits: int) -> tuple[int, Rounding]:
