@@ -39,7 +39,9 @@ def tensor_core(machine: str) -> Product:
 
 def tf32_to_nearest(left: Tensor, right: Tensor) -> Tensor:
     """float32 sums of products of operands rounded to TF32."""
-    one, two = (torch.from_numpy(round_to_format(side.numpy(), TF32)).float() for side in (left, right))
+    one, two = (
+        torch.from_numpy(round_to_format(side.numpy(), TF32)).float() for side in (left, right)
+    )
     return one @ two
 
 
@@ -62,7 +64,13 @@ def lora_linear(multiply: Product) -> Callable[..., Outputs]:
     """The contract, unmerged, by two-dimensional products."""
 
     def kernel(
-        *, x: Tensor, weight: Tensor, lora_a: Tensor, lora_b: Tensor, scaling: float, grad_output: Any
+        *,
+        x: Tensor,
+        weight: Tensor,
+        lora_a: Tensor,
+        lora_b: Tensor,
+        scaling: float,
+        grad_output: Any,
     ) -> Outputs:
         rows, upstream = x.flatten(0, 1), grad_output.flatten(0, 1)
         inner = multiply(rows, lora_a.T)
