@@ -4,7 +4,6 @@ that machine. Everything else is torch's own, in the dtype of the tensors."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +69,7 @@ def lora_linear(multiply: Product) -> Callable[..., Outputs]:
         lora_a: Tensor,
         lora_b: Tensor,
         scaling: float,
-        grad_output: Any,
+        grad_output: Tensor,
     ) -> Outputs:
         rows, upstream = x.flatten(0, 1), grad_output.flatten(0, 1)
         inner = multiply(rows, lora_a.T)

@@ -31,20 +31,19 @@ def judged(
     return loracle.validate(kernel, contract, dtype, machine=machine, **arguments)
 
 
-@pytest.mark.parametrize("contract", MAKERS)
 @pytest.mark.parametrize(
-    ("multiply", "dtype", "machine"),
+    ("multiply", "contract", "dtype", "machine"),
     [
-        (kernels.tensor_core("hopper"), "bfloat16", "hopper"),
-        (kernels.tensor_core("ampere"), "float16", "ampere"),
-        (kernels.tensor_core("hopper"), "float32", "hopper"),
-        (kernels.tensor_core("ampere"), "float32", "tf32"),
-        (kernels.tf32_to_nearest, "float32", "tf32"),
+        (kernels.tensor_core("hopper"), "lora-linear", "bfloat16", "hopper"),
+        (kernels.tensor_core("hopper"), "aloragc", "bfloat16", "hopper"),
+        (kernels.tensor_core("ampere"), "lora-linear", "float16", "ampere"),
+        (kernels.tensor_core("hopper"), "aloragc", "float32", "hopper"),
+        (kernels.tensor_core("ampere"), "lora-linear", "float32", "tf32"),
+        (kernels.tf32_to_nearest, "aloragc", "float32", "tf32"),
     ],
-    ids=["hopper-bfloat16", "ampere-float16", "hopper-tf32", "ampere-tf32", "tf32-to-nearest"],
 )
 def test_an_honest_kernel_passes_under_its_machine(
-    contract: str, multiply: kernels.Product, dtype: str, machine: str
+    multiply: kernels.Product, contract: str, dtype: str, machine: str
 ) -> None:
     """Errors of truncation, which are biased, included; catches a tolerance of machines that only
     round to nearest."""
@@ -82,7 +81,7 @@ def test_a_kernel_that_errs_more_than_its_machine_is_proven_wrong(
     multiply: kernels.Product, dtype: str, machine: str
 ) -> None:
     """16-bit sums on a tensor core, bfloat16 operands for TF32, and TF32 undeclared."""
-    report = judged(multiply, "lora-linear", dtype, machine)
+    report = judged(multiply, "lora-linear", dtype, machine, regimes=["ragged", "long"])
     assert report.verdict == "fail"
     assert {"output", "grad_x"} <= {f.output for f in report.findings if f.verdict == "fail"}
 
@@ -134,20 +133,10 @@ from loracle.adapters.autograd import lora_linear
 """
 
 
-@pytest.mark.parametrize(
-    ("machine", "dtype"),
-    [
-        ("hopper", "bfloat16"),
-        ("ampere", "float16"),
-        ("f16-accumulate", "float16"),
-        ("tf32", "float32"),
-        ("hopper+ftz", "float16"),
-    ],
-)
-def test_every_machine_is_there_on_the_command_line(
+@pytest.mark.parametrize(("machine", "dtype"), [("ampere", "bfloat16"), ("hopper+ftz", "float16")])
+def test_a_machine_is_named_on_the_command_line_and_in_the_report(
     machine: str, dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report names it."""
     file = tmp_path / "kernel.py"
     file.write_text(KERNEL)
     options = ["--machine", machine, "--dtype", dtype, "--regime", "tiny", "--only-proven"]
