@@ -152,6 +152,20 @@ def test_accumulation_in_float32_is_held_to_more(contract: str) -> None:
         assert narrow.null[output].tolerance < wide.null[output].tolerance
 
 
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_tf32_is_allowed_its_operands(contract: str) -> None:
+    """A hundred times the tolerance of plain float32, from evaluations that round or truncate the
+    operands and some that do so on a tensor core; and of the same size for every such machine."""
+    case = a_case(contract, "float32", "ragged")
+    plain = reference(case)
+    for machine in ("tf32", "ampere", "hopper"):
+        known = reference(case, machine)
+        for output in CONTRACTS[contract].outputs:
+            assert len(known.null[output].biases) == 6
+            ratio = known.null[output].tolerance / plain.null[output].tolerance
+            assert 100 < ratio < 2**13
+
+
 def test_legal_overflow_leaves_no_tolerance() -> None:
     """Where a legal evaluation overflows, an honest kernel may too."""
     inputs = generate(a_case("lora-linear", "float16", "typical"))

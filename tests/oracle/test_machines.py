@@ -73,7 +73,6 @@ def test_no_false_alarm_on_a_tensor_core(
         (kernels.truncated_in_storage, "bfloat16", "hopper"),
         (kernels.truncated_in_storage, "float16", "ampere"),
         (kernels.from_bfloat16, "float32", "tf32"),
-        (kernels.from_bfloat16, "float32", "hopper"),
         (kernels.tensor_core("hopper"), "float32", "widest"),
     ],
 )

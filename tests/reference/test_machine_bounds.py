@@ -256,7 +256,7 @@ BEYOND_IEEE = [
     *MACHINES,
     ("tf32", "float32"),
     ("f16-accumulate", "float16"),
-    *((name, dtype) for name in ("ftz", "f32-accumulate+ftz") for dtype in FORMATS),
+    *(("ftz", dtype) for dtype in FORMATS),
     ("hopper+ftz", "float16"),
     ("tf32+ftz", "float32"),
 ]
