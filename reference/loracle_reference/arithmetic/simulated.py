@@ -286,7 +286,7 @@ class Simulated(Arithmetic[SimulatedMatrix]):
         else:
             formed = reduce(self.multiply, product.factors)
         for scalar in product.scalars:
-            formed = self.kept(formed * self.cast(scalar))
+            formed = formed * self.cast(scalar)
         return formed
 
     def kept(self, stored: Array) -> Array:
