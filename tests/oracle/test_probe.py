@@ -214,7 +214,18 @@ def _upward(values: Array) -> Array:
 
 def test_a_coarser_observation_never_fits_more() -> None:
     """Every trait matters: dropping one bit, or subnormal numbers, takes models away or flushes."""
-    seen = observe(tensor_core(TensorCore(16, 25), "float16"), "float16")
+    seen = Observations(
+        dtype="float16",
+        accumulator_bits=23,
+        accumulator_rounding="truncation",
+        block=16,
+        aligned_bits=25,
+        operand_bits=10,
+        operand_rounding="exact",
+        subnormal_operands=True,
+        subnormal_results=True,
+    )
+    assert fitting_machines(seen)[0] == "hopper"
     for change in (
         {"aligned_bits": 24},
         {"accumulator_bits": 22},
