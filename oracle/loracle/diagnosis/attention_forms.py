@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,8 @@ class Problem:
 
     def having(self, name: str, **arrays: Array) -> Problem:
         """With some of the arrays x, w, a or b (that is name) replaced, by projection."""
-        return replace(self, **{name: {**getattr(self, name), **arrays}})
+        changed: dict[str, Any] = {name: {**getattr(self, name), **arrays}}
+        return replace(self, **changed)
 
 
 def problem_of(contract: Contract, inputs: Inputs) -> Problem:

@@ -33,29 +33,32 @@ class Cut:
 
 _LAST = Cut("the last {axis}", lambda n: n - 1)
 
-WHOLE_BLOCKS: tuple[Cut, ...] = tuple(
-    Cut(
-        f"{{axis}} beyond the last whole block of {block}",
-        lambda n, block=block: n // block * block,
-    )
-    for block in _BLOCKS
-)
+
+def _whole_blocks(block: int) -> Cut:
+    words = f"{{axis}} beyond the last whole block of {block}"
+    return Cut(words, lambda n: n // block * block)
+
+
+def _whole_blocks_or_all(block: int) -> Cut:
+    words = f"{{axis}} beyond the last whole block of {block}, where there is one,"
+    return Cut(words, lambda n: n // block * block or n)
+
+
+def _first_block(block: int) -> Cut:
+    return Cut(f"{{axis}} beyond the first block of {block}", lambda n: min(n, block))
+
+
+WHOLE_BLOCKS: tuple[Cut, ...] = tuple(_whole_blocks(block) for block in _BLOCKS)
 """Everything is missing where there is no whole block."""
 
-_WHOLE_BLOCKS_OR_ALL: tuple[Cut, ...] = tuple(
-    Cut(
-        f"{{axis}} beyond the last whole block of {block}, where there is one,",
-        lambda n, block=block: n // block * block or n,
-    )
-    for block in _BLOCKS
-)
+_WHOLE_BLOCKS_OR_ALL = tuple(_whole_blocks_or_all(block) for block in _BLOCKS)
 
-_FIRST_BLOCKS: tuple[Cut, ...] = tuple(
-    Cut(f"{{axis}} beyond the first block of {block}", lambda n, block=block: min(n, block))
-    for block in _BLOCKS
+CUTS: tuple[Cut, ...] = (
+    _LAST,
+    *_WHOLE_BLOCKS_OR_ALL,
+    *WHOLE_BLOCKS,
+    *(_first_block(block) for block in _BLOCKS),
 )
-
-CUTS: tuple[Cut, ...] = (_LAST, *_WHOLE_BLOCKS_OR_ALL, *WHOLE_BLOCKS, *_FIRST_BLOCKS)
 
 SHORT_CUTS: tuple[Cut, ...] = (_LAST, _WHOLE_BLOCKS_OR_ALL[0], _WHOLE_BLOCKS_OR_ALL[2])
 """For axes that are seldom long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ class Evidence:
     slack: float
     dtype: str
 
-    @property
+    @cached_property
     def finite(self) -> bool:
         """Whether every entry of the result is."""
         return bool(np.isfinite(self.computed).all())
@@ -64,20 +65,20 @@ class Evidence:
 
     def clarity(self) -> float:
         """The error in units of slack: more than 1, or the case would not be failing."""
-        return self._distance(self.truth) / max(self.slack, 1e-300)
+        return self._error / max(self.slack, 1e-300)
 
     def closeness(self, hypothesis: Array) -> float:
         """Distance of computed and hypothesis in units of slack, the slack grown with the
         hypothesis (within limits) where that is larger than the truth."""
-        largest = max(_largest(self.truth), 1e-300)
-        scale = min(max(1.0, _largest(hypothesis) / largest), _MOST_GROWTH)
+        scale = min(max(1.0, _largest(hypothesis) / self._largest_truth), _MOST_GROWTH)
         return self._distance(hypothesis) / max(self.slack * scale, 1e-300)
 
     def explained_by(self, hypothesis: Array) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
         than to the truth."""
-        near, far = self._distance(hypothesis), self._distance(self.truth)
-        return self.closeness(hypothesis) <= _CLOSE and near <= _CLOSER * far
+        if not self._distance(hypothesis) <= _CLOSER * self._error:
+            return False
+        return self.closeness(hypothesis) <= _CLOSE
 
     def echoed_by(self, hypothesis: Array) -> bool:
         """Whether the error is, but for a few entries, the one that the hypothesis has: of
@@ -107,11 +108,20 @@ class Evidence:
             product = float((self.computed * hypothesis).sum())
         return product / norm if 0 < norm < math.inf and math.isfinite(product) else None
 
+    @cached_property
+    def _error(self) -> float:
+        return self._distance(self.truth)
+
+    @cached_property
+    def _largest_truth(self) -> float:
+        return max(_largest(self.truth), 1e-300)
+
     def _distance(self, other: Array) -> float:
         """In the max norm. Two entries of which neither is finite are equal, whatever they are."""
-        if self.finite and np.isfinite(other).all():
-            with np.errstate(over="ignore"):
-                return float(np.max(np.abs(self.computed - other), initial=0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = float(np.abs(self.computed - other).max(initial=0.0))
+        if distance < math.inf:
+            return distance
         here, there = np.isfinite(self.computed), np.isfinite(other)
         if (here != there).any():
             return math.inf

@@ -11,11 +11,14 @@ from loracle.diagnosis.fitted import constant_factor
 from loracle.diagnosis.hypotheses import table_of
 from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.labels import term_of
-from loracle.diagnosis.matching import Match, count, match, probes, said
+from loracle.diagnosis.matching import Match, count, explains, match, probes, said
 from loracle.diagnosis.pairs import pairs
 from loracle.report import Diagnosis
 
 __all__ = ["diagnose"]
+
+_PROBES_FOR_NEXT = 2
+"""Cases on which the next best is looked for; then it is counted over all."""
 
 _MOST_CASES = 64
 """Failing cases that are compared; more would only cost time."""
@@ -85,14 +88,10 @@ def _matches(hypotheses: Sequence[Hypothesis], failing: Sequence[Evidence]) -> l
 
 
 def _rejected(hypothesis: Hypothesis, few: Sequence[Evidence]) -> bool:
-    """Whether it is contradicted by one of a few cases."""
+    """Whether it is contradicted by one of a few cases; a pattern of roundings, by all of them."""
     if hypothesis.echo:
-        return False
-    for evidence in few:
-        wrong = hypothesis.wrong_truth(evidence)
-        if wrong is None or not evidence.explained_by(wrong):
-            return True
-    return False
+        return not any(explains(hypothesis, evidence) for evidence in few)
+    return not all(explains(hypothesis, evidence) for evidence in few)
 
 
 def _diagnosis(found: Match, of: Evidence, next_best: str) -> Diagnosis:
@@ -111,7 +110,7 @@ def _next_best(
     others = [one.hypothesis.name for one in found if one.hypothesis.name != best.name]
     if others:
         return f"{' and '.join(others[:2])} {'does' if len(others) == 1 else 'do'} too"
-    few = probes(failing)
+    few = probes(failing, _PROBES_FOR_NEXT)
     counted = [(count(h, few), h) for h in mistakes if h.name != best.name]
     most, runner = max(counted, key=lambda pair: pair[0])
     return f"next best {runner.name}, in {count(runner, failing) if most else 0}"

@@ -17,6 +17,7 @@ ZERO = Hypothesis(
     "{output} is exactly zero in every entry",
     "whole",
     lambda evidence: np.zeros_like(evidence.truth) if not evidence.computed.any() else None,
+    blank=True,
 )
 
 SIGN = factor_hypothesis(

@@ -19,6 +19,7 @@ _LINEAR_EQUATIONS: Mapping[str, str] = {
 
 _LINEAR: Mapping[str, str] = {
     "whole": "{equation}",
+    "half": "{equation}",
     "scaling": "s of {equation}",
     "base": "the term of W of {equation}",
     "lora": "the term of B A of {equation}",

@@ -47,10 +47,4 @@ RESIDUALS: tuple[Hypothesis, ...] = (
     _replaced("ones", np.ones_like),
     _replaced("the mean of each row of c", lambda c: np.asarray(c.mean(axis=1, keepdims=True))),
     _replaced("the mean of c", lambda c: np.asarray(c.mean())),
-    deviating(
-        "upstream-replaced",
-        "{output} is what the output Z in place of the residual c gives, in the backward pass",
-        "c",
-        lambda problem: Steps(residual=lambda z, y: z) if problem.y.any() else None,
-    ),
 )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.hypothesis import Hypothesis
 
-__all__ = ["Match", "count", "match", "probes", "said"]
+__all__ = ["Match", "count", "explains", "match", "probes", "said"]
 
 Array = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Match:
     closeness: float
 
 
-def probes(failing: Sequence[Evidence]) -> list[Evidence]:
+def probes(failing: Sequence[Evidence], number: int = _PROBES) -> list[Evidence]:
     """A few cases, cheap and telling ones, of different sizes if there are."""
     by_cost = sorted(failing, key=lambda e: sum(t.size for t in e.inputs.tensors.values()))
     rich = [e for e in by_cost if e.truth.size >= _RICH] or by_cost
@@ -48,41 +48,42 @@ def probes(failing: Sequence[Evidence]) -> list[Evidence]:
         if evidence.shapes not in {known.shapes for known in chosen}:
             chosen.append(evidence)
     chosen += [e for e in rich if not any(e is known for known in chosen)]
-    return chosen[:_PROBES]
+    return chosen[:number]
+
+
+def explains(hypothesis: Hypothesis, evidence: Evidence) -> bool:
+    """Whether one case is what the hypothesis gives. A case in which the mistake changes nothing,
+    and which fails all the same, is not."""
+    wrong = hypothesis.wrong_truth(evidence)
+    return wrong is not None and _is_near(hypothesis, wrong, evidence)
+
+
+def count(hypothesis: Hypothesis, cases: Sequence[Evidence]) -> int:
+    """Of the cases, those that it explains."""
+    return sum(explains(hypothesis, evidence) for evidence in cases)
 
 
 def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
-    """None unless it explains every case, and these say enough.
-
-    A case in which the mistake changes nothing, and which fails all the same, is not explained.
-    """
-    explained, worst, bits = 0, 0.0, 0.0
+    """None unless it explains every case, and these say enough."""
+    explained, worst, bits, blank = 0, 0.0, 0.0, True
     for evidence in failing:
         wrong = hypothesis.wrong_truth(evidence)
-        if wrong is not None and _explains(hypothesis, wrong, evidence):
+        if wrong is not None and _is_near(hypothesis, wrong, evidence):
             explained += 1
             bits += evidence.bits(wrong)
             worst = max(worst, evidence.closeness(wrong))
+            blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
         elif not hypothesis.echo:
             return None
-    if explained < hypothesis.fewest or bits < _LEAST_BITS:
+    if explained < hypothesis.fewest or bits < _LEAST_BITS or (blank and not hypothesis.blank):
         return None
     if hypothesis.echo and explained < _ECHOED * len(failing):
         return None
     return Match(hypothesis, explained, len(failing), worst)
 
 
-def _explains(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
+def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
     return evidence.explained_by(wrong) or (hypothesis.echo and evidence.echoed_by(wrong))
-
-
-def count(hypothesis: Hypothesis, cases: Sequence[Evidence]) -> int:
-    """Of the cases, those that it explains."""
-    explained = 0
-    for evidence in cases:
-        wrong = hypothesis.wrong_truth(evidence)
-        explained += wrong is not None and evidence.explained_by(wrong)
-    return explained
 
 
 def said(found: Match, more: str) -> str:

@@ -140,14 +140,21 @@ def _stale(name: str, value: float) -> str:
     return f"{{output}} has a {name} of {value} in every case: that of another call"
 
 
-def _stale_scalar(name: str, value: float) -> Hypothesis:
+def _stale_scaling(value: float) -> Hypothesis:
     def change(problem: Problem) -> Problem | None:
-        if getattr(problem, name) == value:
-            return None
-        return replace(problem, **{name: value})
+        return None if problem.scaling == value else replace(problem, scaling=value)
 
     return attention_forms.changed(
-        "stale-scalar", _stale(name, value), name, change, fewest=_FEWEST_STALE
+        "stale-scalar", _stale("scaling", value), "scaling", change, fewest=_FEWEST_STALE
+    )
+
+
+def _stale_beta(value: float) -> Hypothesis:
+    def change(problem: Problem) -> Problem | None:
+        return None if problem.beta == value else replace(problem, beta=value)
+
+    return attention_forms.changed(
+        "stale-scalar", _stale("beta", value), "beta", change, fewest=_FEWEST_STALE
     )
 
 
@@ -155,6 +162,6 @@ STALE_LINEAR: tuple[Hypothesis, ...] = tuple(_stale_factor(value) for value in _
 
 STALE_ATTENTION: tuple[Hypothesis, ...] = (
     *(_stale_factor(value) for value in _SCALINGS),
-    *(_stale_scalar("scaling", value) for value in _SCALINGS),
-    *(_stale_scalar("beta", value) for value in _BETAS),
+    *(_stale_scaling(value) for value in _SCALINGS),
+    *(_stale_beta(value) for value in _BETAS),
 )

@@ -215,5 +215,6 @@ MAXIMUM: tuple[Hypothesis, ...] = (
         "scores",
         _without_maximum,
         non_finite=True,
+        blank=True,
     ),
 )

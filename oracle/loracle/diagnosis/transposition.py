@@ -22,8 +22,7 @@ _NAME = "transposed"
 
 
 def _transposable(array: Array) -> bool:
-    rows, columns = array.shape
-    return rows == columns > 1
+    return bool(array.shape[0] == array.shape[1] > 1)
 
 
 def _result(evidence: Evidence) -> Array | None:
