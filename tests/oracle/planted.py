@@ -97,7 +97,7 @@ def zeros(case: Case, inputs: Inputs, output: str) -> Array:
 
 
 def steps(**changed: Any) -> Plant:
-    """An attention contract in torch's own operations with some steps of its closed form changed."""
+    """An attention contract in torch's own operations, some steps of its closed form changed."""
 
     def plant(case: Case, inputs: Inputs, output: str) -> Array:
         kernel: Callable[..., Any] = getattr(closed_form, case.contract.replace("-", "_"))

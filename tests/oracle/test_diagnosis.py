@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +14,33 @@ import pytest
 
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
-from loracle.diagnosis import Evidence, diagnose
+from loracle.diagnosis import Evidence, attention_forms, diagnose, linear_forms
+from loracle.diagnosis.hypotheses import TABLES
+from loracle.diagnosis.labels import term_of
+from loracle.evaluation import bind_sizes
+from loracle.generation import generate
+from loracle_reference.floating_point import round_to_format
 
-from .core_cases import CONTRACT_NAMES, default_run, reference
-from .planted import failing, honest, names, result_transposed, times, with_offset
+from .core_cases import CONTRACT_NAMES, default_run, in_double, reference
+from .planted import (
+    Plant,
+    failing,
+    honest,
+    names,
+    on,
+    result_transposed,
+    times,
+    with_offset,
+    with_scalars,
+    with_tensors,
+    without_correction,
+)
 
 Array = npt.NDArray[np.float64]
+
+ROOT = Path(__file__).parents[2]
+
+P2_MISSING = "missing-softmax-correction"
 
 
 @pytest.mark.parametrize("output", ["output", "grad_lora_b", "grad_a", "grad_b_q", "grad_a_v"])
@@ -138,3 +162,173 @@ def test_closeness_is_measured_in_slack() -> None:
     assert not cancelled.explained_by(ones)
     assert replace(cancelled, computed=ones * (1 - 1e-7)).explained_by(ones)
     assert not one.explained_by(one.truth)
+
+
+def product(plant: Plant, factor: Callable[[dict[str, float]], float]) -> Plant:
+    """Another mistake, and a factor on top of it."""
+
+    def planted(case: Case, inputs: Inputs, output: str) -> Array:
+        known = {**bind_sizes(CONTRACTS[case.contract], inputs), **inputs.scalars}
+        return round_to_format(plant(case, inputs, output) * factor(known), case.dtype)
+
+    return planted
+
+
+def without_target(inputs: Inputs) -> Inputs:
+    return with_tensors(inputs, y=np.zeros_like(inputs.tensors["y"]))
+
+
+def without_tail(inputs: Inputs) -> Inputs:
+    """Rows beyond the last whole block of 16, where there is one, do not count."""
+    g = inputs.tensors["grad_output"]
+    rows = g.shape[0] * g.shape[1]
+    mask = (np.arange(rows) < (rows // 16 * 16 or rows)).reshape(*g.shape[:2], 1)
+    return with_tensors(inputs, grad_output=g * mask)
+
+
+def per_scaling(known: dict[str, float]) -> float:
+    return 1 / known["scaling"]
+
+
+TWO_AT_ONCE = [
+    ("lora-linear", "grad_lora_b", product(on(without_tail), per_scaling), "dropped-tail"),
+    ("lora-linear", "grad_lora_a", times(lambda k: -1 / k["scaling"]), "wrong-sign"),
+    ("lora-attention", "grad_b_q", product(on(without_target), per_scaling), "target-ignored"),
+    ("lora-attention", "grad_a_k", product(without_correction, per_scaling), P2_MISSING),
+]
+
+
+@pytest.mark.parametrize(("contract", "output", "plant", "other"), TWO_AT_ONCE)
+def test_two_mistakes_at_once_are_both_named(
+    contract: str, output: str, plant: Plant, other: str
+) -> None:
+    """Catches a search that stops at single mistakes, and one that names one of two."""
+    evidence = failing(contract, "float32", 0, output, plant)
+    found = diagnose(evidence)
+    assert {d.hypothesis for d in found} - {"constant-factor"} == {"missing-scaling", other}
+    by_name = {d.hypothesis: d.explanation for d in found}
+    assert f"together with {other}" in by_name["missing-scaling"]
+    assert "together with missing-scaling" in by_name[other]
+    # Three cases are not enough for two free choices.
+    assert not [d for d in diagnose(evidence[:3]) if "together" in d.explanation]
+
+
+def test_two_mistakes_of_which_none_is_a_factor_have_no_name() -> None:
+    """p2 missing and the target ignored: neither alone fits, and nothing else may be said."""
+
+    def plant(case: Case, inputs: Inputs, output: str) -> Array:
+        return without_correction(case, without_target(inputs), output)
+
+    for output in ("grad_a", "grad_b"):
+        assert names(failing("aloragc", "float32", 0, output, plant)) == []
+
+
+def test_the_evidence_is_told() -> None:
+    found = diagnose(failing("lora-linear", "float32", 0, "grad_lora_b", times(per_scaling)))
+    text = found[0].explanation
+    assert re.search(r"explains (\d+) of \1 failing cases, to 0\.\d+ of what rounding", text)
+    assert re.search(r"next best [\w-]+, in \d+\)$", text)
+    assert found[0].term == "s of dB = s G^T (X A^T)"
+
+
+def test_what_explains_all_cases_as_well_is_no_next_best() -> None:
+    """Where the scaling is 3/2, r = 1 tells alpha from alpha / r by nothing: both are named."""
+
+    def one_scaling(evidence: list[Evidence]) -> list[Evidence]:
+        return [e for e in evidence if e.inputs.scalars["scaling"] == 1.25]
+
+    def plant(case: Case, inputs: Inputs, output: str) -> Array:
+        return honest(case, with_scalars(inputs, scaling=1.5), output)
+
+    evidence = one_scaling(failing("lora-linear", "float32", 0, "grad_lora_a", plant))
+    assert len(evidence) >= 4
+    (stale, factor) = diagnose(evidence)
+    assert (stale.hypothesis, factor.hypothesis) == ("stale-scalar", "constant-factor")
+    assert "1.2" in factor.explanation
+
+
+def test_one_case_that_says_little_has_no_name() -> None:
+    """A single number that is near to a wrong truth; with as much in three cases it is named."""
+    evidence = failing("lora-linear", "float32", 0, "grad_lora_a", times(lambda k: -1))
+    small = [e for e in evidence if e.truth.size == 1][:3]
+    assert len(small) == 3
+    assert names(small[:1]) == []
+    assert names(small) == ["wrong-sign"]
+
+
+@pytest.mark.parametrize(
+    ("output", "in_format"), [("grad_lora_a", "bfloat16"), ("grad_b", "float16")]
+)
+def test_everything_in_a_coarser_format_is_low_precision(output: str, in_format: str) -> None:
+    """Named by what the results are and the size of their errors; with a larger error in one of the
+    cases there is no name."""
+    contract = "lora-linear" if output == "grad_lora_a" else "aloragc"
+
+    def plant(case: Case, inputs: Inputs, output: str) -> Array:
+        rounded = {n: round_to_format(v, in_format) for n, v in inputs.tensors.items()}
+        coarse = replace(case, dtype=in_format)
+        return honest(coarse, Inputs(rounded, inputs.scalars), output)
+
+    evidence = [e for e in failing(contract, "float32", 0, output, plant) if e.truth.any()]
+    found = diagnose(evidence)
+    assert [d.hypothesis for d in found] == ["low-precision"]
+    assert in_format in found[0].explanation
+    wrong = round_to_format(evidence[0].computed + evidence[0].truth, in_format)
+    assert names([replace(evidence[0], computed=wrong), *evidence[1:]]) == []
+
+
+def test_errors_of_one_size_are_low_precision_and_errors_that_lean_are_not() -> None:
+    """Noise of the size of intermediates of 11 bits, and the same along the truth."""
+
+    def noisy(along: float) -> Plant:
+        def plant(case: Case, inputs: Inputs, output: str) -> Array:
+            result = honest(case, inputs, output)
+            generator = np.random.default_rng(case.index)
+            tolerance = reference(case).null[output].tolerance
+            noise = generator.uniform(-1, 1, result.shape) + along * np.sign(result)
+            return np.asarray(result + 0.15 * tolerance * 2.0**13 * noise)
+
+        return plant
+
+    evidence = failing("lora-linear", "float32", 0, "output", noisy(0.0))
+    (found,) = diagnose(evidence)
+    assert found.hypothesis == "low-precision"
+    assert "tf32 or float16" in found.explanation
+    assert diagnose(evidence[:5]) == ()
+    assert names(failing("lora-linear", "float32", 0, "output", noisy(2.0))) == []
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_the_forms_are_those_of_the_specification(contract: str) -> None:
+    """Nothing changed, they give the truth: a term, a sign or a factor of a form that was wrong
+    would make every hypothesis wrong that is built on it."""
+    for case in default_run(contract, "float32", 0)[::7]:
+        inputs = generate(case)
+        for output, expected in in_double(CONTRACTS[contract], inputs).items():
+            e = Evidence(CONTRACTS[contract], inputs, output, expected, expected, 1.0, "float32")
+            if contract == "lora-linear":
+                found = linear_forms.result(linear_forms.layer_of(e), e)
+            else:
+                problem = attention_forms.problem_of(e.contract, inputs)
+                projection = attention_forms.projection_of(e)
+                found = attention_forms.gradient(output, projection, problem)
+            assert np.allclose(found, expected, rtol=1e-11, atol=1e-13 * np.abs(expected).max())
+
+
+def test_every_term_has_a_label_and_every_label_stands_in_the_ledger() -> None:
+    ledger = "".join(path.read_text() for path in (ROOT / "docs/ledger").glob("*.md"))
+    for contract, table in TABLES.items():
+        for h in (*table.mistakes, *table.roundings, *table.non_finite):
+            for output in CONTRACTS[contract].outputs:
+                term = term_of(contract, h.term, output)
+                assert term
+                assert "{" not in term
+                for label in re.findall(r"(?:Definition|Lemma) [\dA-H]\.\d", term):
+                    assert f"## {label} " in ledger
+                for number in re.findall(r"equation (\(\d\.\d\))", term):
+                    assert f"## Equation {number} " in ledger
+    assert term_of("aloragc", "p2", "grad_a") == "p2 of Definition 3.6 (Lemma 3.7)"
+    assert term_of("lora-attention", "adapter", "grad_b_k") == (
+        "J_A of Lemma F.3: dL/dB = dL/dW A^T"
+    )
+    assert term_of("of-no-table", "p2", "grad_a") == ""

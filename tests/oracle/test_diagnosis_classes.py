@@ -1,4 +1,4 @@
-"""Every class of every contract's table, planted in one output of an honest kernel, is named first."""
+"""Every class of every contract, planted in one output of an honest kernel, is named first."""
 
 from __future__ import annotations
 
