@@ -87,7 +87,8 @@ class Evidence:
         of the truth, by a few roundings of its largest entry, if it is that much closer.
         """
         near = self._distance(hypothesis)
-        if not near <= _CLOSER * self._error:
+        # Where the result is nearly zero, anything small would do.
+        if not near <= _CLOSER * min(self._error, _largest(self.computed)):
             return False
         if near <= _MUCH_CLOSER * self._error and near <= self._few_roundings * _largest(
             hypothesis
@@ -106,14 +107,14 @@ class Evidence:
         return near <= _ECHO * far
 
     def bits(self, hypothesis: Array) -> float:
-        """How much a match says: per entry, the bits by which the error exceeds the slack, or all
-        there are if the two are equal. Few entries count, as those of a product of low rank are not
+        """How much a match says: per entry, the bits by which the error exceeds the slack (or the
+        distance to the hypothesis, if that is more), or all there are if the two are equal. Few entries count, as those of a product of low rank are not
         independent."""
         entries = min(self.truth.size, _MOST_ENTRIES)
         if np.array_equal(self.computed, hypothesis):
             return entries * _MOST_BITS
-        clarity = self.clarity()
-        return entries * min(math.log2(clarity), _MOST_BITS) if clarity > 1 else 0.0
+        ratio = self._error / max(self.slack, self._distance(hypothesis), 1e-300)
+        return entries * min(math.log2(ratio), _MOST_BITS) if ratio > 1 else 0.0
 
     def factor_of(self, hypothesis: Array) -> float | None:
         """The c with which c times the hypothesis is nearest to the result, in the Frobenius norm;
