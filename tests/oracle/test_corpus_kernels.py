@@ -16,6 +16,7 @@ import loracle.corpus
 from loracle.contracts import CONTRACTS, infer_contract
 from loracle.corpus.catalogue import RIGHT, WRONG, RightKernel, WrongKernel
 from loracle.corpus.entry import ALL_DTYPES, Entry
+from loracle.diagnosis.hypotheses import NAMES
 
 Call = dict[str, Tensor | float]
 
@@ -31,20 +32,7 @@ STRUCTURAL = {
     "wrong-dtype",
     "false-certificate",
 }
-NUMERICAL = {
-    "missing-scaling",
-    "squared-scaling",
-    "constant-factor",
-    "wrong-sign",
-    "zero-gradient",
-    "factor-two",
-    "mean-instead-of-sum",
-    "target-ignored",
-    "missing-softmax-correction",
-    "wrong-softmax-scale",
-    "transposed",
-    "non-finite",
-}
+NUMERICAL = {"non-finite"}.union(*NAMES.values())
 
 
 def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
