@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -22,7 +22,7 @@ from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
 from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused, Target
 from loracle.harness.targets import parse_target
-from loracle.observation import Observation, Problem
+from loracle.observation import CONDITIONS, Condition, Observation, Problem
 from loracle_reference.floating_point import FORMATS
 
 __all__ = ["KernelProcess", "Loaded"]
@@ -53,8 +53,10 @@ class KernelProcess:
     imports it; a callable on CUDA in a fresh interpreter if it can be imported, else, with a note,
     in this process. The child is replaced after it died or ran out of time.
 
-    timeout: seconds for each observation (two runs of the kernel), at most a day; ten times as much
-    for the first one in a child, which may compile. deaths: how many children died under a call.
+    timeout: seconds for all equal calls of a case, and again for each condition, at most a day; ten
+    times as much for the first ones in a child, which may compile, and for all if compile_kernel is
+    set: then the kernel runs under torch.compile, which may compile anew for every size. repeats:
+    how many equal calls. deaths: how many children died under a case.
     Raises UsageError on arguments that mean nothing (see also `start`).
     """
 
@@ -66,6 +68,8 @@ class KernelProcess:
         dtype: str = "float32",
         device: str = "cpu",
         timeout: float = 60.0,
+        repeats: int = 2,
+        compile_kernel: bool = False,
     ) -> None:
         if dtype not in FORMATS:
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
@@ -83,6 +87,8 @@ class KernelProcess:
         self._dtype = dtype
         self._device = device
         self._timeout = timeout
+        self._repeats = repeats
+        self._compile = compile_kernel
         self._source: Callable[..., Any] | Target
         if isinstance(source, str):
             self._source = parse_target(source, contract)
@@ -99,7 +105,10 @@ class KernelProcess:
         self._deadline: float | None = None
         """When the call that is now running is over time; None while none runs."""
         self._answered = 0
+        """How many cases this child has answered."""
         self._first_call_failed = False
+        self._too_slow: set[Condition] = set()
+        """Under which a case did not end in time; no other is run under them."""
         self.deaths = 0
 
     def __enter__(self) -> Self:
@@ -136,22 +145,25 @@ class KernelProcess:
         """`begin` and `finish`."""
         return self.finish()
 
-    def observe(self, inputs: Inputs) -> Observation:
-        """Run the kernel twice on independent copies of the inputs. A kernel's failure is a Problem
-        of the observation, never an exception. No submitted call may be outstanding."""
+    def observe(self, inputs: Inputs, conditions: Iterable[Condition] = ()) -> Observation:
+        """Run the kernel several times on independent copies of the inputs. A kernel's failure is a
+        Problem of the observation, never an exception. No submitted call may be outstanding."""
         if self._waiting:
             raise RuntimeError("collect what was submitted before observing")
-        self.submit(inputs)
+        self.submit(inputs, conditions)
         return self.collect()
 
-    def submit(self, inputs: Inputs) -> None:
+    def submit(self, inputs: Inputs, conditions: Iterable[Condition] = ()) -> None:
         """Hand over a case and return at once; `collect` gives the observations in this order.
+        conditions: those to run it under beside the equal calls.
 
         A case begins when it is submitted if none is outstanding, else when the one before it is
         collected. Raises ValueError if the inputs do not have the contract's shapes.
         """
         loaded = self.finish()
-        self._waiting.append(Call(inputs, _expected_shapes(loaded, inputs)))
+        shapes = _expected_shapes(loaded, inputs)
+        wanted = tuple(name for name in conditions if name not in self._too_slow)
+        self._waiting.append(Call(inputs, shapes, self._repeats, wanted))
         self.begin()
         self._dispatch()
 
@@ -179,10 +191,16 @@ class KernelProcess:
     def _new_place(self) -> Place:
         source = self._source
         if isinstance(source, Target):
-            return FreshInterpreter(Order(source, self._name, self._dtype, self._device))
-        if self._device == "cpu":
-            return ForkedChild(source, self._name, self._dtype, self._device)
-        return InThisProcess(source, self._name, self._dtype, self._device)
+            order = Order(source, self._name, self._dtype, self._device, self._compile)
+            return FreshInterpreter(order)
+        place = ForkedChild if self._device == "cpu" else InThisProcess
+        return place(
+            source,
+            name=self._name,
+            dtype=self._dtype,
+            device=self._device,
+            compile_kernel=self._compile,
+        )
 
     def _await_ready(self) -> None:
         """Take in the child's first answer; a kernel that cannot be loaded is the user's error."""
@@ -226,38 +244,89 @@ class KernelProcess:
         if not self._ready and self._place.poll(0):
             self._await_ready()
         if self._ready and self._deadline is None:
-            factor = 1 if self._answered or self._first_call_failed else _FIRST_CALL_FACTOR
-            self._deadline = time.monotonic() + factor * self._timeout
+            self._deadline = time.monotonic() + self._limit()
             self._place.post(self._waiting[0])
+
+    def _limit(self) -> float:
+        """Seconds for what the child is to do next."""
+        experienced = self._answered or self._first_call_failed
+        return self._timeout * (1 if experienced and not self._compile else _FIRST_CALL_FACTOR)
 
     def _outcome(self) -> Observation:
         """Wait for the call that is running, or for its failure."""
-        assert self._place is not None
+        experienced = self._answered > 0
+        answer = self._answer()
+        if isinstance(answer, Observed):
+            return self._with_conditions(answer)
+        if answer.hypothesis == "crash":
+            self.deaths += 1
+            if experienced:
+                return self._tried_again(answer)
+        return Observation(problems=(answer,))
+
+    def _tried_again(self, crash: Problem) -> Observation:
+        """The case in whose call a child died that had answered others: it may have been damaged
+        before, which another child, that has answered none, can tell."""
+        self.begin()
+        self._deadline = None
+        answer = self._answer()
+        if not isinstance(answer, Observed):
+            return Observation(problems=(crash,))
+        text = (
+            f"{crash.explanation}; alone, in a new process, the same case ran: an earlier call has"
+            " damaged the process, or the kernel dies now and then"
+        )
+        found = Problem("crash", None, text)
+        return _joined(Observation(problems=(found,)), self._with_conditions(answer))
+
+    def _with_conditions(self, answer: Observed) -> Observation:
+        """The answer, joined with those that are pending."""
+        observation = answer.observation
+        while answer.pending and not answer.poisoned:
+            condition = answer.pending[0]
+            self._deadline = time.monotonic() + self._limit()
+            following = self._answer()
+            if isinstance(following, Observed):
+                observation = _joined(observation, following.observation)
+                answer = following
+                continue
+            how = CONDITIONS[condition]
+            if following.hypothesis == "timeout":
+                self._too_slow.add(condition)
+                note = f"not seen {how}: {following.explanation}"
+                return _joined(observation, Observation(notes=(note,)))
+            self.deaths += 1
+            found = Problem(condition, None, f"{following.explanation} ({how})")
+            return _joined(observation, Observation(problems=(found,)))
+        return observation
+
+    def _answer(self) -> Observed | Problem:
+        """The child's next answer, waited for until the deadline; why there is none, and then no
+        child either."""
         if not self._ready:
             self._await_ready()
         self._dispatch()
+        assert self._place is not None
         assert self._deadline is not None
         remaining = self._deadline - time.monotonic()
         if not self._place.poll(max(0.0, remaining)):
-            first = self._answered == 0 and not self._first_call_failed
-            limit = self._timeout * (_FIRST_CALL_FACTOR if first else 1)
-            self._first_call_failed |= first
+            limit = self._limit()
+            self._first_call_failed |= self._answered == 0
             place = self._place.interrogate()
             self._discard()
             where = f"; it was at {place}" if place else ""
-            return _failure("timeout", f"no answer within {limit:g} s{where}")
+            return Problem("timeout", None, f"no answer within {limit:g} s{where}")
         try:
             answer = self._place.take()
         except EOFError:
             reason = self._place.autopsy()
             self._discard()
-            self.deaths += 1
-            return _failure("crash", reason)
+            return Problem("crash", None, reason)
         assert isinstance(answer, Observed)
-        self._answered += 1
+        self._answered += not answer.pending
         if answer.poisoned:
             self._discard()
-        return answer.observation
+        return answer
 
     def _discard(self) -> None:
         """End a child that is of no more use; the next call begins another."""
@@ -359,8 +428,15 @@ def _expected_shapes(loaded: Loaded, inputs: Inputs) -> dict[str, tuple[int, ...
     return {name: tuple(sizes[symbol] for symbol in shapes[name]) for name in loaded.outputs}
 
 
-def _failure(hypothesis: str, explanation: str) -> Observation:
-    return Observation(problems=(Problem(hypothesis, None, explanation),))
+def _joined(first: Observation, more: Observation) -> Observation:
+    """All of both; where only one can have it, as the results, from the one that has them."""
+    main = first if first.outputs or first.declined else more
+    return replace(
+        main,
+        further=(*first.further, *more.further),
+        problems=(*first.problems, *more.problems),
+        notes=tuple(dict.fromkeys((*first.notes, *more.notes))),
+    )
 
 
 def _target_name(target: Target) -> str:
