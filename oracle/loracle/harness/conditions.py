@@ -64,8 +64,11 @@ def _after_other_values(
     for tensor in tensors.values():
         _put(tensor, _other(tensor))
     earlier = runner.run(arguments, call, call.seed)
-    if earlier.problems or earlier.declined is not None:
+    if earlier.crash is not None or earlier.declined is not None:
         return _left_out(condition, earlier)
+    if earlier.problems:
+        # They may have changed more of the tensors than their values.
+        return Observation()
     for name, tensor in tensors.items():
         put(tensor, own[name])
     later = runner.run(arguments, call, call.seed)
@@ -109,7 +112,7 @@ def _seen(condition: Condition, how: str, first: Run, run: Run) -> Observation:
 def _left_out(condition: Condition, run: Run) -> Observation:
     """Such a call may be refused: by an operation that has no deterministic algorithm, for values
     that the kernel is not made for, or by a graph that can be gone through only once."""
-    why = run.declined or run.crash or run.problems[0].explanation
+    why = run.declined or run.crash
     return Observation(notes=(f"not seen {CONDITIONS[condition]}: {why}",))
 
 

@@ -29,7 +29,10 @@ def filled_fresh_memory(*, by_torch: bool) -> Iterator[None]:
     which may choose other algorithms and makes torch.compile compile anew); what the heap gives
     otherwise, to numpy, C and compiled code, is filled with a byte where the C library can."""
     fill = _DETERMINISTIC.fill_uninitialized_memory
-    mode = torch.get_deterministic_debug_mode()
+    mode = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     with warnings.catch_warnings():
         # It warns of every operation that has no deterministic algorithm.
         warnings.simplefilter("ignore")
@@ -37,12 +40,17 @@ def filled_fresh_memory(*, by_torch: bool) -> Iterator[None]:
         try:
             if by_torch:
                 _DETERMINISTIC.fill_uninitialized_memory = True
-                torch.use_deterministic_algorithms(True, warn_only=True)
+                _set_deterministic(True, warn_only=True)
             yield
         finally:
             _perturb(0)
-            torch.set_deterministic_debug_mode(mode)
+            _set_deterministic(mode[0], warn_only=mode[1])
             _DETERMINISTIC.fill_uninitialized_memory = fill
+
+
+def _set_deterministic(on: bool, *, warn_only: bool) -> None:
+    # torch.use_deterministic_algorithms tells the compiler too, for which it is imported: seconds.
+    torch._C._set_deterministic_algorithms(on, warn_only=warn_only)
 
 
 def _perturb(byte: int) -> None:

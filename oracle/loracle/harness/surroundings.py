@@ -18,6 +18,10 @@ import torch
 __all__ = ["Surroundings", "seed_everything"]
 
 
+_OF_COMPILERS = ("KMP_", "TORCHINDUCTOR_", "TRITON_")
+"""Environment variables of these beginnings are set by torch's own compilers, when they start."""
+
+
 def seed_everything(seed: int) -> None:
     """The state of all global random numbers, so that none comes from an earlier call."""
     torch.manual_seed(seed)
@@ -88,8 +92,13 @@ def _set_autocast(enabled: dict[str, bool]) -> None:
         torch.set_autocast_enabled(kind, value)
 
 
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(_OF_COMPILERS)}
+
+
 def _set_environment(variables: dict[str, str]) -> None:
-    os.environ.clear()
+    for name in set(_environment()) - set(variables):
+        del os.environ[name]
     os.environ.update(variables)
 
 
@@ -134,7 +143,7 @@ _PARTS = (
     ),
     _Part("the flushing of subnormals", _flushes_subnormals, torch.set_flush_denormal, shown=True),
     _Part("numpy's handling of errors", np.geterr, lambda old: np.seterr(**old)),
-    _Part("the environment variables", lambda: dict(os.environ), _set_environment),
+    _Part("the environment variables", _environment, _set_environment),
     _Part("the working directory", os.getcwd, os.chdir),
     _Part("signal handlers", _handlers, _set_handlers),
     _Part("the seed of torch's random numbers", torch.initial_seed, None),

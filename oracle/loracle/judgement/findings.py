@@ -13,7 +13,7 @@ from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
 from loracle.judgement.bias import BiasTest
-from loracle.judgement.further_runs import difference
+from loracle.judgement.further_runs import difference, shows_nan
 from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import Judgement, judge
@@ -237,11 +237,11 @@ class Collector:
         self, reference: CaseReference, output: str, observation: Observation
     ) -> None:
         """How far the other runs are from the first. A result that varies between equal calls says
-        nothing of the conditions."""
+        nothing of the conditions, unless it is NaN where memory is."""
         first, varies = self._promise(observation, output), False
         for run in (*observation.repeats, *observation.under_conditions):
-            if varies and run.condition is not None:
-                return
+            if varies and run.condition is not None and not shows_nan(run, output):
+                continue
             promises = (first, self._promise(run, output))
             found = difference(run, output, reference, promises)
             if found is not None:

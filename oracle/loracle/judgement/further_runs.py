@@ -13,7 +13,7 @@ from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import judge_spread
 from loracle.observation import Condition, FurtherRun, Problem
 
-__all__ = ["difference"]
+__all__ = ["difference", "shows_nan"]
 
 _MEANING: Mapping[Condition, str] = {
     "uninitialised-memory": "it depends on memory that the kernel has not written",
@@ -21,6 +21,13 @@ _MEANING: Mapping[Condition, str] = {
     "second-backward": "the first one changes what the graph has saved",
 }
 """Of a result that is another one under the condition."""
+
+
+def shows_nan(run: FurtherRun, output: str) -> bool:
+    """Whether the NaN that fresh memory was filled with have come through, other than before."""
+    if run.condition != "uninitialised-memory" or output not in run.outputs:
+        return False
+    return bool(np.isnan(run.outputs[output]).any())
 
 
 def difference(
