@@ -236,8 +236,9 @@ class Collector:
     def _check_further(
         self, reference: CaseReference, output: str, observation: Observation
     ) -> None:
-        """How far the other runs are from the first. A result that varies between equal calls says
-        nothing of the conditions, unless it is NaN where memory is."""
+        """How far the other runs are from the first. A result that varies between equal calls,
+        or with memory that was never written, says nothing of the other conditions; that of memory
+        shows all the same where its NaN come through."""
         first, varies = self._promise(observation, output), False
         for run in (*observation.repeats, *observation.under_conditions):
             if varies and run.condition is not None and not shows_nan(run, output):
@@ -247,7 +248,7 @@ class Collector:
             if found is not None:
                 verdict, problem = found
                 self._note(reference.case, problem, verdict)
-                varies |= run.condition is None
+                varies |= run.condition in (None, "uninitialised-memory")
 
     def _count(self, summary: RegimeSummary, output: str, judged: _Judged) -> None:
         judgement, promise = judged.judgement, judged.promise
