@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from loracle.harness.compilation import compiled_graphs
@@ -20,10 +22,38 @@ if TYPE_CHECKING:
 __all__ = ["under"]
 
 
-def under(condition: Condition, runner: Runner, call: Call, first: Run) -> Observation:
-    """What was seen under the condition; `first` is an ordinary run of the same call. There is
-    nothing in it but further runs, problems and notes."""
-    return _CHECKS[condition](runner, call, first)
+def under(
+    condition: Condition, runner: Runner, call: Call, first: Run, *, varies: bool
+) -> Observation:
+    """What was seen under the condition: nothing but further runs, problems and notes.
+
+    first: an ordinary run of the same call. varies: equal calls differ. Where they do not, what is
+    another result under the condition must be so again, and must not be so without it.
+    """
+    check = _CHECKS[condition]
+    seen = check(runner, call, first)
+    if varies or not _differs(seen):
+        return seen
+    again = check(runner, call, first)
+    # Zeros, since otherwise memory may still hold what the condition has filled it with.
+    with filled_fresh_memory(by_torch=False, zeros=True):
+        control = runner.run(runner.arguments(call.inputs), call, call.seed)
+    return seen if _differs(again) and _is_other(control, again) else _of_equal_calls(seen)
+
+
+def _is_other(control: Run, seen: Observation) -> bool:
+    """Whether a run without the condition has another result than those under it."""
+    if control.crash is not None or control.declined is not None:
+        return False
+    pairs = [(v, control.outputs.get(n)) for run in seen.further for n, v in run.outputs.items()]
+    return all(c is None or not np.array_equal(v, c, equal_nan=True) for v, c in pairs)
+
+
+def _of_equal_calls(seen: Observation) -> Observation:
+    """What was seen in a call that differs from its equals for no reason that could be found."""
+    runs = (replace(run, condition=None, how=f"{run.how}, by chance") for run in seen.further)
+    problems = (replace(problem, hypothesis="nondeterministic") for problem in seen.problems)
+    return replace(seen, further=tuple(runs), problems=tuple(problems))
 
 
 def _fresh_memory(runner: Runner, call: Call, first: Run) -> Observation:

@@ -22,12 +22,15 @@ _BYTE = 0x01
 """Its complement, repeated, is -1.7e38 in float32 and bfloat16, -5e303 in float64 and a NaN in
 float16."""
 
+_COMPLEMENT_OF_ZERO = 0xFF
+
 
 @contextmanager
-def filled_fresh_memory(*, by_torch: bool) -> Iterator[None]:
+def filled_fresh_memory(*, by_torch: bool, zeros: bool = False) -> Iterator[None]:
     """What torch.empty and its like return is NaN, if torch is to fill it (its deterministic mode,
     which may choose other algorithms and makes torch.compile compile anew); what the heap gives
-    otherwise, to numpy, C and compiled code, is filled with a byte where the C library can."""
+    otherwise, to numpy, C and compiled code, is filled with a byte where the C library can. zeros:
+    with zeros instead, for comparison."""
     fill = _DETERMINISTIC.fill_uninitialized_memory
     mode = (
         torch.are_deterministic_algorithms_enabled(),
@@ -36,7 +39,7 @@ def filled_fresh_memory(*, by_torch: bool) -> Iterator[None]:
     with warnings.catch_warnings():
         # It warns of every operation that has no deterministic algorithm.
         warnings.simplefilter("ignore")
-        _perturb(_BYTE)
+        _perturb(_COMPLEMENT_OF_ZERO if zeros else _BYTE)
         try:
             if by_torch:
                 _DETERMINISTIC.fill_uninitialized_memory = True

@@ -84,11 +84,13 @@ class Runner:
         if any(run.declined is not None for run in runs):
             yield Observed(_declined([run.declined for run in runs]), self._poisoned())
             return
-        pending = call.conditions
-        yield Observed(self._together(runs), self._poisoned(), pending)
+        pending, seen = call.conditions, self._together(runs)
+        varies = any(run.outputs for run in seen.repeats)
+        yield Observed(seen, self._poisoned(), pending)
         for condition in call.conditions:
             pending = pending[1:]
-            yield Observed(under(condition, self, call, runs[0]), self._poisoned(), pending)
+            seen = under(condition, self, call, runs[0], varies=varies)
+            yield Observed(seen, self._poisoned(), pending)
 
     def arguments(self, inputs: Inputs) -> Arguments:
         """Copies of the inputs: the kernel's own memory."""
