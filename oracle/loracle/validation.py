@@ -15,7 +15,7 @@ from loracle.contracts import Contract
 from loracle.errors import UsageError
 from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
-from loracle.harness.process import Loaded
+from loracle.harness.agreement import Loaded
 from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import reference_of

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import re
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from loracle.adapters import find_adapter, installed_version
 from loracle.cases import Inputs
-from loracle.contracts import Contract, infer_contract
-from loracle.declaration import Declaration
+from loracle.contracts import Contract
 from loracle.errors import UsageError
+from loracle.harness.agreement import Loaded, agree
 from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
-from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused, Target
+from loracle.harness.messages import Call, LoadedKernel, Observed, Refused, Target
 from loracle.harness.targets import parse_target
 from loracle.observation import CONDITIONS, Condition, Observation, Problem
 from loracle_reference.floating_point import FORMATS
 
-__all__ = ["KernelProcess", "Loaded"]
+__all__ = ["KernelProcess", "importable_target"]
 
 _LOADING_SECONDS = 120.0
 _LONGEST_TIMEOUT = 86400
 _FIRST_CALL_FACTOR = 10
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A kernel that is ready. outputs: the names it is expected to return, all of the contract's
-    unless it declares fewer. environment: plain data for the report."""
-
-    name: str
-    contract: Contract
-    declaration: Declaration
-    outputs: tuple[str, ...]
-    environment: dict[str, Any]
-    notes: tuple[str, ...] = ()
 
 
 class KernelProcess:
@@ -225,7 +211,7 @@ class KernelProcess:
         self._ready = True
 
     def _agreed(self, answer: LoadedKernel) -> Loaded:
-        loaded = _agree(answer, self._contract)
+        loaded = agree(answer, self._contract)
         if not isinstance(self._source, Target) or self._source.adapter is None:
             return loaded
         adapter = find_adapter(self._source.adapter)
@@ -354,64 +340,6 @@ def importable_target(kernel: Callable[..., Any]) -> Target | None:
         if known and found is kernel
         else None
     )
-
-
-def _agree(answer: LoadedKernel, wanted: Contract | None) -> Loaded:
-    """What the kernel is, as far as its parameters and its declaration allow."""
-    contract = wanted or infer_contract(_Signature(answer.parameters))
-    _check_parameters(answer, contract)
-    outputs = answer.declaration.outputs or tuple(contract.outputs)
-    unknown = [name for name in outputs if name not in contract.outputs]
-    if unknown:
-        raise UsageError(
-            f"{answer.name} declares the output {unknown[0]!r}; {contract.name} has"
-            f" {', '.join(contract.outputs)}"
-        )
-    return Loaded(
-        name=answer.name,
-        contract=contract,
-        declaration=answer.declaration,
-        outputs=outputs,
-        environment=answer.environment,
-        notes=answer.notes,
-    )
-
-
-def _check_parameters(answer: LoadedKernel, contract: Contract) -> None:
-    """Raises UsageError if a call with the contract's arguments can only be a TypeError."""
-    if answer.parameters is None:
-        return
-    by_name = {p.name for p in answer.parameters if p.by_name}
-    missing = [name for name in contract.parameters if name not in by_name]
-    if missing and not any(p.takes_rest for p in answer.parameters):
-        raise UsageError(
-            f"{answer.name} does not take {', '.join(missing)} by name;"
-            f" {contract.name} passes {', '.join(contract.parameters)}"
-        )
-    required = [
-        p.name for p in answer.parameters if p.required and p.name not in contract.parameters
-    ]
-    if required:
-        raise UsageError(
-            f"{answer.name} requires {', '.join(required)}, which {contract.name} does not pass;"
-            " give a default"
-        )
-
-
-class _Signature:
-    """Stands in the parent for a kernel that lives in a child, to be asked for its parameters."""
-
-    def __init__(self, parameters: Sequence[Parameter] | None) -> None:
-        self.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY)
-                for p in parameters or ()
-                if p.by_name
-            ]
-        )
-
-    def __call__(self, **arguments: object) -> NoReturn:
-        raise TypeError("the kernel is in another process")
 
 
 def _expected_shapes(loaded: Loaded, inputs: Inputs) -> dict[str, tuple[int, ...]]:

@@ -83,14 +83,15 @@ def new_problems(first: Run, other: Run, how: str) -> list[Problem]:
     return [Problem(p.hypothesis, p.output, f"{p.explanation} ({how})") for p in later]
 
 
-def change(now: torch.Tensor, before: torch.Tensor) -> str | None:
-    """How an input differs from its snapshot, bit for bit; None if it does not."""
+def change(now: torch.Tensor, before: torch.Tensor, strides: tuple[int, ...]) -> str | None:
+    """How an input differs from its clone, which need not have its strides, bit for bit; None if it
+    does not."""
     if now.dtype != before.dtype or now.device != before.device:
         return f"it is now {short(now.dtype)} on {now.device}"
     if now.shape != before.shape:
         return f"its shape is now {tuple(now.shape)}, was {tuple(before.shape)}"
-    if now.stride() != before.stride():
-        return f"its strides are now {now.stride()}, were {before.stride()}"
+    if now.stride() != strides:
+        return f"its strides are now {now.stride()}, were {strides}"
     bits = _BITS[now.element_size()]
     differs = now.view(bits) != before.view(bits)
     count = int(differs.sum())

@@ -102,7 +102,7 @@ class Runner:
         """One call. seed: of the global random numbers. They differ between equal calls, so that
         spread shows them, and depend on the case alone, so that a replay sees the same."""
         tensors, bands = arguments.tensors, arguments.bands
-        before = {name: tensor.clone() for name, tensor in tensors.items()}
+        before = {name: (tensor.clone(), tensor.stride()) for name, tensor in tensors.items()}
         seed_everything(seed)
         notes: list[str] = []
         try:
@@ -179,11 +179,12 @@ class Runner:
 
 
 def _changed_inputs(
-    tensors: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]
+    tensors: Mapping[str, torch.Tensor],
+    before: Mapping[str, tuple[torch.Tensor, tuple[int, ...]]],
 ) -> list[Problem]:
     problems = []
     for name, tensor in tensors.items():
-        found = change(tensor.detach(), before[name])
+        found = change(tensor.detach(), *before[name])
         if found is not None:
             problems.append(Problem("mutates-input", name, f"{name} was changed: {found}"))
     return problems
