@@ -118,6 +118,10 @@ def _commands() -> None:
     metavar="SECONDS",
     help="For one case; the first one gets ten times as much.",
 )
+@click.option(
+    "--repeats", type=int, default=2, show_default=True, metavar="N", help="Equal calls per case."
+)
+@click.option("--compile", "compile_", is_flag=True, help="Run the kernel under torch.compile.")
 @click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
 def validate(
     target: str,
@@ -132,6 +136,8 @@ def validate(
     epsilon: float | None,
     json_path: str | None,
     timeout: float,
+    repeats: int,
+    compile_: bool,
     only_proven: bool,
 ) -> int:
     """Judge one kernel.
@@ -161,6 +167,8 @@ def validate(
                 epsilon=epsilon,
                 machine=machine,
                 timeout=timeout,
+                repeats=repeats,
+                compile=compile_,
                 only_cases=only_cases or None,
                 on_progress=display.update,
             )

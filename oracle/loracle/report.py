@@ -40,9 +40,9 @@ class Finding:
     error, bound, tolerance, truth and computed are those of the worst element (absolute, None for a
     structural finding or where nothing is claimed); element is its index; count of cases_total
     cases of this output have this verdict. reason says if the finding comes from the bias test
-    across cases instead of one case, and if the second of two calls was the worse one. replay is
-    the command that runs the case again. promise is the kind of the kernel's promise that bound and
-    tolerance both are, None if they are the proven and the calibrated one.
+    across cases instead of one case, and which of the equal calls was the worst if not the first.
+    replay is the command that runs the case again. promise is the kind of the kernel's promise that
+    bound and tolerance both are, None if they are the proven and the calibrated one.
     """
 
     verdict: Literal["fail", "suspect"]
@@ -131,6 +131,10 @@ class Report:
     """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
     `interrupted`."""
     epsilon: float | None = None
+    repeats: int = 2
+    """Equal calls of each case."""
+    compiled: bool = False
+    """Whether the kernel ran under torch.compile."""
     skipped: list[dict[str, str]] = field(default_factory=list)
     """What was not judged: `{"what", "reason"}`."""
     notes: list[str] = field(default_factory=list)
@@ -155,6 +159,8 @@ class Report:
             "machine": self.machine,
             "seed": self.seed,
             "epsilon": _number(self.epsilon),
+            "repeats": self.repeats,
+            "compiled": self.compiled,
             "cases": self.cases,
             "regimes": {name: summary.to_dict() for name, summary in self.regimes.items()},
             "evidence": dict(self.evidence),

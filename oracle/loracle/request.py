@@ -22,11 +22,13 @@ __all__ = [
     "checked_epsilon",
     "checked_machine",
     "checked_names",
+    "checked_repeats",
     "checked_seed",
     "chosen_cases",
 ]
 
 _MOST_CASES = 100_000
+_MOST_REPEATS = 1000
 
 
 def checked_dtype(dtype: Any) -> str:
@@ -52,6 +54,16 @@ def checked_count(cases: int | None) -> int | None:
     if isinstance(cases, bool) or not isinstance(cases, int) or not 1 <= cases <= _MOST_CASES:
         raise UsageError(f"cases must be a whole number from 1 to {_MOST_CASES}, not {cases!r}")
     return cases
+
+
+def checked_repeats(repeats: int) -> int:
+    """Equal calls of each case; UsageError unless it is a whole number from 2 up."""
+    whole = isinstance(repeats, int) and not isinstance(repeats, bool)
+    if not whole or not 2 <= repeats <= _MOST_REPEATS:
+        raise UsageError(
+            f"repeats must be a whole number from 2 to {_MOST_REPEATS}, not {repeats!r}"
+        )
+    return repeats
 
 
 def checked_seed(seed: int) -> int:

@@ -15,10 +15,11 @@ from loracle.contracts import Contract
 from loracle.errors import UsageError
 from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
-from loracle.harness.process import Loaded
+from loracle.harness.agreement import Loaded
 from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import reference_of
+from loracle.observation import CONDITIONS
 from loracle.report import Finding, Report, Verdict
 from loracle.request import (
     checked_contract,
@@ -27,6 +28,7 @@ from loracle.request import (
     checked_epsilon,
     checked_machine,
     checked_names,
+    checked_repeats,
     checked_seed,
     chosen_cases,
 )
@@ -64,6 +66,8 @@ def validate(
     machine: str | None = None,
     timeout: float = 60,
     *,
+    repeats: int = 2,
+    compile: bool = False,
     only_cases: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
@@ -75,7 +79,8 @@ def validate(
     torch.dtype. cases: per regime. regimes: their names, all of the contract's if None. epsilon:
     the absolute error the kernel promises, in the max norm, which replaces bound and tolerance (as
     does the certificate that a call returns, if that is smaller).
-    machine: the model it is judged under, the widest if None. timeout: seconds for one call.
+    machine: the model it is judged under, the widest if None. timeout: seconds for the equal calls
+    of one case. repeats: how many these are. compile: judge the kernel under torch.compile.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
@@ -85,6 +90,7 @@ def validate(
     started = time.monotonic()
     dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
     epsilon, wanted = checked_epsilon(epsilon), checked_contract(contract)
+    repeats = checked_repeats(repeats)
     regimes = checked_names("regimes", regimes)
     only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
@@ -92,7 +98,13 @@ def validate(
     if known is not None:
         chosen_cases(known, dtype, seed, count, regimes, only_cases)
     with KernelProcess(
-        kernel, contract=wanted, dtype=dtype, device=device, timeout=timeout
+        kernel,
+        contract=wanted,
+        dtype=dtype,
+        device=device,
+        timeout=timeout,
+        repeats=repeats,
+        compile_kernel=compile,
     ) as process:
         process.begin()
         if known is not None:
@@ -118,6 +130,8 @@ def validate(
                     "device": None if device == "cpu" else device,
                     "machine": machine,
                     "epsilon": None if epsilon == declared.epsilon else epsilon,
+                    "repeats": None if repeats == 2 else repeats,
+                    "compile": compile or None,
                 },
                 {"cases": cases, "regimes": regimes, "only_cases": only_cases},
             ),
@@ -135,6 +149,8 @@ def validate(
         machine=model.name,
         seed=seed,
         epsilon=epsilon,
+        repeats=repeats,
+        compiled=compile,
         cases=collector.cases,
         regimes=collector.regimes,
         findings=findings,
@@ -158,9 +174,12 @@ def _run(
     """Every case of the plan; returns notes, and why the run ended early, if it did."""
     notes: dict[str, None] = {}
     timeouts = 0
+    examined: set[str] = set()
     try:
         for done, case in enumerate(plan, start=1):
-            process.submit(generate(case))
+            # Of the conditions one case a regime must do: they take more time than the equal calls.
+            process.submit(generate(case), () if case.regime in examined else CONDITIONS)
+            examined.add(case.regime)
             # The kernel runs in the child while its reference is made here.
             reference = reference_of(case, model)
             observation = process.collect()
@@ -258,7 +277,7 @@ def _replay(
         words = ["loracle", "validate", str(kernel), "--contract", loaded.contract.name]
         for name, value in _given(options, choice, case):
             for one in value if isinstance(value, tuple) else (value,):
-                words += [_FLAGS.get(name, f"--{name}"), str(one)]
+                words += [_FLAGS.get(name, f"--{name}"), *([] if one is True else [str(one)])]
         return shlex.join(words)
 
     def call(case: Case | None) -> str:

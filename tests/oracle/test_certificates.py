@@ -17,7 +17,7 @@ from loracle.cases import Case
 from loracle.harness.certificates import read_certificate
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import CaseReference
-from loracle.observation import Observation
+from loracle.observation import FurtherRun, Observation
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import round_to_format
 
@@ -26,6 +26,8 @@ from .validated import LINEAR, hypotheses
 
 Array = npt.NDArray[np.float64]
 NAMES = tuple(LINEAR.outputs)
+
+IN_SECOND = "in the second of two calls with equal inputs"
 NAN = float("nan")
 
 
@@ -236,9 +238,9 @@ def test_each_run_keeps_its_own_certificate() -> None:
     limit = errors(known, outputs)["output"]
     for first, second, reason in (
         (2 * limit, 2 * limit, None),
-        (2 * limit, limit / 2, "in the second of two calls with equal inputs"),
+        (2 * limit, limit / 2, IN_SECOND),
         (limit / 2, 2 * limit, ""),
-        (None, limit / 2, "in the second of two calls with equal inputs"),
+        (None, limit / 2, IN_SECOND),
         (limit / 2, None, ""),
     ):
         run = collector()
@@ -246,10 +248,16 @@ def test_each_run_keeps_its_own_certificate() -> None:
             known,
             Observation(
                 outputs,
-                repeated={"output": outputs["output"]} if first != second else {},
-                spread=dict.fromkeys(NAMES, 0.0),
-                certificates={} if first is None else {"output": first},
-                repeated_certificates={} if second is None else {"output": second},
+                {} if first is None else {"output": first},
+                (
+                    FurtherRun(
+                        None,
+                        IN_SECOND,
+                        {"output": outputs["output"]} if first != second else {},
+                        dict.fromkeys(NAMES, 0.0),
+                        {} if second is None else {"output": second},
+                    ),
+                ),
             ),
         )
         assert [finding.reason for finding in run.findings()] == (
@@ -269,10 +277,16 @@ def test_two_runs_may_differ_by_the_sum_of_their_certificates() -> None:
             known,
             Observation(
                 {**right(known), "output": below},
-                repeated={"output": above},
-                spread={"output": share * (first + second)},
-                certificates={"output": first},
-                repeated_certificates={"output": second},
+                {"output": first},
+                (
+                    FurtherRun(
+                        None,
+                        IN_SECOND,
+                        {"output": above},
+                        {"output": share * (first + second)},
+                        {"output": second},
+                    ),
+                ),
             ),
         )
         assert [hypotheses(finding)[0] for finding in run.findings()] == found
@@ -294,8 +308,8 @@ def test_a_bias_within_certificates_is_none() -> None:
             outputs["grad_lora_b"] *= 1 + 4e-7
             limit = 2 * errors(known, outputs)["grad_lora_b"]
             given = {"grad_lora_b": limit} if certified in ("all", case.regime) else {}
-            seen = Observation(outputs, certificates=given, repeated_certificates=given)
-            run.add(known, seen)
+            again = FurtherRun(None, IN_SECOND, certificates=given)
+            run.add(known, Observation(outputs, given, (again,)))
         findings = run.findings()
         assert [hypotheses(finding)[0] for finding in findings] == found
         assert all(finding.promise is None for finding in findings)

@@ -54,6 +54,7 @@ def test_every_option_reaches_validate(
     validation.answer = make_passing()
     options = "--contract aloragc --dtype float64 --device cuda --machine tf32 --cases 3 --seed 7"
     options += " --regime tiny --regime ragged --case tiny:1 --epsilon 0.5 --timeout 9"
+    options += " --repeats 5 --compile"
     assert run("validate", "m:f", *options.split()) == 0
     assert validation.asked == {
         "kernel": "m:f",
@@ -67,6 +68,8 @@ def test_every_option_reaches_validate(
         "only_cases": ("tiny:1",),
         "epsilon": 0.5,
         "timeout": 9.0,
+        "repeats": 5,
+        "compile": True,
     }
 
 
@@ -87,6 +90,8 @@ def test_the_defaults_are_those_of_validate(
         "only_cases": None,
         "epsilon": None,
         "timeout": 60,
+        "repeats": 2,
+        "compile": False,
     }
 
 

@@ -14,7 +14,7 @@ from loracle.contracts import CONTRACTS
 from loracle.generation import REGIMES
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import CaseReference
-from loracle.observation import Observation, Problem
+from loracle.observation import FurtherRun, Observation, Problem
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import round_to_format
 
@@ -45,6 +45,9 @@ def with_tolerance(known: CaseReference, output: str, share: float) -> CaseRefer
     return replace(known, null=null)
 
 
+IN_SECOND = "in the second of two calls with equal inputs"
+
+
 def unchanged(known: CaseReference, output: str, value: Array) -> Array:
     return value
 
@@ -55,7 +58,7 @@ def collected(change: Change, epsilon: float | None = None, dtype: str = "float3
     for case in default_run("lora-linear", dtype, 0):
         known = reference(case)
         outputs = {name: change(known, name, value) for name, value in right(known).items()}
-        result.add(known, Observation(outputs=outputs, spread=dict.fromkeys(outputs, 0.0)))
+        result.add(known, Observation(outputs=outputs))
     return result
 
 
@@ -201,7 +204,9 @@ def test_spread() -> None:
         (2.1 * bound, "fail"),
     ):
         run = collector()
-        run.add(known, Observation(outputs=right(known), spread={"output": spread}))
+        seen = right(known)
+        second = FurtherRun(None, IN_SECOND, {"output": seen["output"]}, {"output": spread})
+        run.add(known, Observation(outputs=seen, further=(second,)))
         findings = run.findings()
         assert [f.verdict for f in findings] == ([verdict] if verdict else [])
         for finding in findings:
@@ -209,14 +214,12 @@ def test_spread() -> None:
             assert [d.hypothesis for d in finding.diagnosis] == ["nondeterministic"]
 
 
-IN_SECOND = "in the second of two calls with equal inputs"
-
-
 def twice(known: CaseReference, output: str, first: Array, second: Array) -> Observation:
     """Two calls that agree in all but one output."""
     spread = float(np.abs(first - second).max())
     outputs = {**right(known), output: first}
-    return Observation(outputs=outputs, repeated={output: second}, spread={output: spread})
+    again = FurtherRun(None, IN_SECOND, {output: second}, {output: spread})
+    return Observation(outputs=outputs, further=(again,))
 
 
 @pytest.mark.parametrize(
@@ -321,7 +324,8 @@ def test_a_second_call_that_is_not_finite(value: float, claimed: bool) -> None:
     good = right(known)["output"]
     bad = good.copy()
     bad.flat[-1] = value
-    seen = Observation({**right(known)}, {"output": bad}, {"output": np.inf})
+    again = FurtherRun(None, IN_SECOND, {"output": bad}, {"output": np.inf})
+    seen = Observation(right(known), further=(again,))
     run = collector()
     run.add(known, seen)
     found = {d.hypothesis: f.verdict for f in run.findings() for d in f.diagnosis}

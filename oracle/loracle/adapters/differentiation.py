@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-__all__ = ["gradients", "with_grad"]
+__all__ = ["gradients", "second_backward", "with_grad"]
+
+_backwards = 1
+
+
+@contextmanager
+def second_backward() -> Iterator[None]:
+    """Inside, `gradients` are those of a second backward through the same graph, which differ from
+    the first's where a backward overwrites what the forward has saved."""
+    global _backwards
+    _backwards = 2
+    try:
+        yield
+    finally:
+        _backwards = 1
 
 
 def with_grad(**tensors: Tensor) -> dict[str, Tensor]:
@@ -19,5 +34,8 @@ def gradients(
     output: Tensor, leaves: Mapping[str, Tensor], grad_output: Tensor | None = None
 ) -> dict[str, Tensor]:
     """`grad_<name>` of every leaf: derivatives of <grad_output, output>, or of a scalar output."""
-    found = torch.autograd.grad(output, list(leaves.values()), grad_output)
+    inputs = list(leaves.values())
+    for _ in range(_backwards - 1):
+        torch.autograd.grad(output, inputs, grad_output, retain_graph=True)
+    found = torch.autograd.grad(output, inputs, grad_output)
     return {f"grad_{name}": grad for name, grad in zip(leaves, found, strict=True)}

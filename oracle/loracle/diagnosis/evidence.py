@@ -108,8 +108,8 @@ class Evidence:
 
     def bits(self, hypothesis: Array) -> float:
         """How much a match says: per entry, the bits by which the error exceeds the slack (or the
-        distance to the hypothesis, if that is more), or all there are if the two are equal. Few entries count, as those of a product of low rank are not
-        independent."""
+        distance to the hypothesis, if that is more), or all there are if the two are equal. Few
+        entries count, as those of a product of low rank are not independent."""
         entries = min(self.truth.size, _MOST_ENTRIES)
         if np.array_equal(self.computed, hypothesis):
             return entries * _MOST_BITS

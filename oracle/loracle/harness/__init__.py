@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loracle.harness.process import KernelProcess, Loaded
+    from loracle.harness.agreement import Loaded
+    from loracle.harness.process import KernelProcess
     from loracle.harness.targets import Target, parse_target
 
 __all__ = ["KernelProcess", "Loaded", "Target", "parse_target"]
 
 _HOMES = {
     "KernelProcess": "process",
-    "Loaded": "process",
+    "Loaded": "agreement",
     "Target": "targets",
     "parse_target": "targets",
 }

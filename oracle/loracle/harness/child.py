@@ -19,6 +19,7 @@ class Order:
     name: str
     dtype: str
     device: str
+    compile_kernel: bool = False
 
 
 def main(descriptor: int) -> None:
@@ -40,4 +41,5 @@ def main(descriptor: int) -> None:
         packages=order.target.packages,
         # One thread, as in a forked child, so that both give the same bits, unless asked otherwise.
         threads=None if "OMP_NUM_THREADS" in os.environ else 1,
+        compile_kernel=order.compile_kernel,
     )

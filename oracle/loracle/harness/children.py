@@ -12,7 +12,8 @@ import tempfile
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -34,8 +35,8 @@ _START = (
 
 
 class Place(Protocol):
-    """Where one kernel runs. Its first answer is a LoadedKernel or Refused, then one Observed for
-    each Call."""
+    """Where one kernel runs. Its first answer is a LoadedKernel or Refused; then come for each Call
+    one Observed and those that it says are pending."""
 
     def post(self, call: Call) -> None:
         """Hand over a call. The place must be idle. A place that has died is noticed by `take`."""
@@ -171,8 +172,10 @@ class _Child(ABC):
 class ForkedChild(_Child):
     """A fork of this process that runs a callable of this process, on the CPU."""
 
-    def __init__(self, kernel: Callable[..., Any], name: str, dtype: str, device: str) -> None:
-        self._arguments = (kernel, name, dtype, device)
+    def __init__(self, kernel: Callable[..., Any], **options: Any) -> None:
+        """options: those of `worker.serve`."""
+        self._kernel = kernel
+        self._options = options
         super().__init__()
 
     def _start(self, channel: socket.socket) -> int:
@@ -196,14 +199,7 @@ class ForkedChild(_Child):
             _redirect(self._log.fileno())
             from loracle.harness.worker import serve
 
-            kernel, name, dtype, device = self._arguments
-            serve(
-                Connection(channel.detach()),
-                name=name,
-                load=lambda: kernel,
-                dtype=dtype,
-                device=device,
-            )
+            serve(Connection(channel.detach()), load=lambda: self._kernel, **self._options)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -244,29 +240,37 @@ class FreshInterpreter(_Child):
 class InThisProcess:
     """No isolation: for a callable on CUDA, which survives no fork and cannot be imported again."""
 
-    def __init__(self, kernel: Callable[..., Any], name: str, dtype: str, device: str) -> None:
+    def __init__(
+        self,
+        kernel: Callable[..., Any],
+        *,
+        name: str,
+        dtype: str,
+        device: str,
+        compile_kernel: bool,
+    ) -> None:
+        from loracle.harness.compilation import compiled
         from loracle.harness.running import Runner
         from loracle.harness.worker import describe_kernel, settle_device
 
         settle_device(device)
-        self._observe = Runner(kernel, dtype, device).observe
+        callee = compiled(kernel) if compile_kernel else kernel
+        self._observe = Runner(callee, dtype, device, compiled=compile_kernel).observe
         note = f"{name} cannot be imported by a new process: it ran in this one, with no time limit"
         loaded = describe_kernel(kernel, name, device, ())
-        self._answer: Answer = LoadedKernel(
-            loaded.name, loaded.parameters, loaded.declaration, loaded.environment, (note,)
-        )
+        self._answers: Iterator[Answer] = iter([replace(loaded, notes=(note,))])
 
     def post(self, call: Call) -> None:
-        """Runs the call."""
-        self._answer = self._observe(call)
+        """Runs nothing yet: each answer is made when it is taken."""
+        self._answers = self._observe(call)
 
     def poll(self, seconds: float) -> bool:
-        """Always: the answer is there."""
+        """Always: `take` waits for nobody else."""
         return True
 
     def take(self) -> Answer:
-        """The answer."""
-        return self._answer
+        """The next answer."""
+        return next(self._answers)
 
     def autopsy(self) -> str:
         """Not reached: this place dies with the program."""

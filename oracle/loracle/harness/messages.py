@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from loracle.cases import Inputs
 from loracle.declaration import Declaration
-from loracle.observation import Observation
+from loracle.observation import Condition, Observation
 
 __all__ = ["Call", "LoadedKernel", "Observed", "Parameter", "Refused", "Target"]
 
@@ -57,15 +58,29 @@ class Refused:
 
 @dataclass(frozen=True)
 class Call:
-    """One observation to make: the inputs and the shapes of the outputs that are expected."""
+    """One case to run: the inputs, the shapes of the outputs that are expected, the number of equal
+    calls (at least two), and the conditions to run it under beside them."""
 
     inputs: Inputs
     outputs: Mapping[str, tuple[int, ...]]
+    repeats: int = 2
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """A number that depends on the values of all inputs alone."""
+        checksum = 0
+        for value in self.inputs.tensors.values():
+            checksum = zlib.crc32(value.tobytes(), checksum)
+        return checksum
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The child's answer to a Call. poisoned: the device is lost, the child must be replaced."""
+    """One of the child's answers to a Call: the first has what was seen in the equal calls, each
+    other one what was seen under a condition. poisoned: the device is lost, the child must be
+    replaced, and nothing follows. pending: the conditions of which the answers follow."""
 
     observation: Observation
     poisoned: bool = False
+    pending: tuple[Condition, ...] = ()

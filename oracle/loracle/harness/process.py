@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from loracle.adapters import find_adapter, installed_version
 from loracle.cases import Inputs
-from loracle.contracts import Contract, infer_contract
-from loracle.declaration import Declaration
+from loracle.contracts import Contract
 from loracle.errors import UsageError
 from loracle.evaluation import output_shapes
+from loracle.harness.agreement import Loaded, agree
 from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
-from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused, Target
+from loracle.harness.messages import Call, LoadedKernel, Observed, Refused, Target
 from loracle.harness.targets import parse_target
-from loracle.observation import Observation, Problem
+from loracle.observation import CONDITIONS, Condition, Observation, Problem
 from loracle_reference.floating_point import FORMATS
 
-__all__ = ["KernelProcess", "Loaded"]
+__all__ = ["KernelProcess", "importable_target"]
 
 _LOADING_SECONDS = 120.0
 _LONGEST_TIMEOUT = 86400
 _FIRST_CALL_FACTOR = 10
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A kernel that is ready. outputs: the names it is expected to return, all of the contract's
-    unless it declares fewer. environment: plain data for the report."""
-
-    name: str
-    contract: Contract
-    declaration: Declaration
-    outputs: tuple[str, ...]
-    environment: dict[str, Any]
-    notes: tuple[str, ...] = ()
 
 
 class KernelProcess:
@@ -54,8 +40,10 @@ class KernelProcess:
     imports it; a callable on CUDA in a fresh interpreter if it can be imported, else, with a note,
     in this process. The child is replaced after it died or ran out of time.
 
-    timeout: seconds for each observation (two runs of the kernel), at most a day; ten times as much
-    for the first one in a child, which may compile. deaths: how many children died under a call.
+    timeout: seconds for all equal calls of a case, and again for each condition, at most a day; ten
+    times as much for the first ones in a child, which may compile, and for all if compile_kernel is
+    set: then the kernel runs under torch.compile, which may compile anew for every size. repeats:
+    how many equal calls. deaths: how many children died under a case.
     Raises UsageError on arguments that mean nothing (see also `start`).
     """
 
@@ -67,6 +55,8 @@ class KernelProcess:
         dtype: str = "float32",
         device: str = "cpu",
         timeout: float = 60.0,
+        repeats: int = 2,
+        compile_kernel: bool = False,
     ) -> None:
         if dtype not in FORMATS:
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
@@ -84,6 +74,8 @@ class KernelProcess:
         self._dtype = dtype
         self._device = device
         self._timeout = timeout
+        self._repeats = repeats
+        self._compile = compile_kernel
         self._source: Callable[..., Any] | Target
         if isinstance(source, str):
             self._source = parse_target(source, contract)
@@ -100,7 +92,10 @@ class KernelProcess:
         self._deadline: float | None = None
         """When the call that is now running is over time; None while none runs."""
         self._answered = 0
+        """How many cases this child has answered."""
         self._first_call_failed = False
+        self._too_slow: set[Condition] = set()
+        """Under which a case did not end in time; no other is run under them."""
         self.deaths = 0
 
     def __enter__(self) -> Self:
@@ -137,22 +132,25 @@ class KernelProcess:
         """`begin` and `finish`."""
         return self.finish()
 
-    def observe(self, inputs: Inputs) -> Observation:
-        """Run the kernel twice on independent copies of the inputs. A kernel's failure is a Problem
-        of the observation, never an exception. No submitted call may be outstanding."""
+    def observe(self, inputs: Inputs, conditions: Iterable[Condition] = ()) -> Observation:
+        """Run the kernel several times on independent copies of the inputs. A kernel's failure is a
+        Problem of the observation, never an exception. No submitted call may be outstanding."""
         if self._waiting:
             raise RuntimeError("collect what was submitted before observing")
-        self.submit(inputs)
+        self.submit(inputs, conditions)
         return self.collect()
 
-    def submit(self, inputs: Inputs) -> None:
+    def submit(self, inputs: Inputs, conditions: Iterable[Condition] = ()) -> None:
         """Hand over a case and return at once; `collect` gives the observations in this order.
+        conditions: those to run it under beside the equal calls.
 
         A case begins when it is submitted if none is outstanding, else when the one before it is
         collected. Raises ValueError if the inputs do not have the contract's shapes.
         """
         loaded = self.finish()
-        self._waiting.append(Call(inputs, _expected_shapes(loaded, inputs)))
+        shapes = _expected_shapes(loaded, inputs)
+        wanted = tuple(name for name in conditions if name not in self._too_slow)
+        self._waiting.append(Call(inputs, shapes, self._repeats, wanted))
         self.begin()
         self._dispatch()
 
@@ -180,10 +178,16 @@ class KernelProcess:
     def _new_place(self) -> Place:
         source = self._source
         if isinstance(source, Target):
-            return FreshInterpreter(Order(source, self._name, self._dtype, self._device))
-        if self._device == "cpu":
-            return ForkedChild(source, self._name, self._dtype, self._device)
-        return InThisProcess(source, self._name, self._dtype, self._device)
+            order = Order(source, self._name, self._dtype, self._device, self._compile)
+            return FreshInterpreter(order)
+        place = ForkedChild if self._device == "cpu" else InThisProcess
+        return place(
+            source,
+            name=self._name,
+            dtype=self._dtype,
+            device=self._device,
+            compile_kernel=self._compile,
+        )
 
     def _await_ready(self) -> None:
         """Take in the child's first answer; a kernel that cannot be loaded is the user's error."""
@@ -208,7 +212,7 @@ class KernelProcess:
         self._ready = True
 
     def _agreed(self, answer: LoadedKernel) -> Loaded:
-        loaded = _agree(answer, self._contract)
+        loaded = agree(answer, self._contract)
         if not isinstance(self._source, Target) or self._source.adapter is None:
             return loaded
         adapter = find_adapter(self._source.adapter)
@@ -227,38 +231,89 @@ class KernelProcess:
         if not self._ready and self._place.poll(0):
             self._await_ready()
         if self._ready and self._deadline is None:
-            factor = 1 if self._answered or self._first_call_failed else _FIRST_CALL_FACTOR
-            self._deadline = time.monotonic() + factor * self._timeout
+            self._deadline = time.monotonic() + self._limit()
             self._place.post(self._waiting[0])
+
+    def _limit(self) -> float:
+        """Seconds for what the child is to do next."""
+        experienced = self._answered or self._first_call_failed
+        return self._timeout * (1 if experienced and not self._compile else _FIRST_CALL_FACTOR)
 
     def _outcome(self) -> Observation:
         """Wait for the call that is running, or for its failure."""
-        assert self._place is not None
+        experienced = self._answered > 0
+        answer = self._answer()
+        if isinstance(answer, Observed):
+            return self._with_conditions(answer)
+        if answer.hypothesis == "crash":
+            self.deaths += 1
+            if experienced:
+                return self._tried_again(answer)
+        return Observation(problems=(answer,))
+
+    def _tried_again(self, crash: Problem) -> Observation:
+        """The case in whose call a child died that had answered others: it may have been damaged
+        before, which another child, that has answered none, can tell."""
+        self.begin()
+        self._deadline = None
+        answer = self._answer()
+        if not isinstance(answer, Observed):
+            return Observation(problems=(crash,))
+        text = (
+            f"{crash.explanation}; alone, in a new process, the same case ran: an earlier call has"
+            " damaged the process, or the kernel dies now and then"
+        )
+        found = Problem("crash", None, text)
+        return _joined(Observation(problems=(found,)), self._with_conditions(answer))
+
+    def _with_conditions(self, answer: Observed) -> Observation:
+        """The answer, joined with those that are pending."""
+        observation = answer.observation
+        while answer.pending and not answer.poisoned:
+            condition = answer.pending[0]
+            self._deadline = time.monotonic() + self._limit()
+            following = self._answer()
+            if isinstance(following, Observed):
+                observation = _joined(observation, following.observation)
+                answer = following
+                continue
+            how = CONDITIONS[condition]
+            if following.hypothesis == "timeout":
+                self._too_slow.add(condition)
+                note = f"not seen {how}: {following.explanation}"
+                return _joined(observation, Observation(notes=(note,)))
+            self.deaths += 1
+            found = Problem(condition, None, f"{following.explanation} ({how})")
+            return _joined(observation, Observation(problems=(found,)))
+        return observation
+
+    def _answer(self) -> Observed | Problem:
+        """The child's next answer, waited for until the deadline; why there is none, and then no
+        child either."""
         if not self._ready:
             self._await_ready()
         self._dispatch()
+        assert self._place is not None
         assert self._deadline is not None
         remaining = self._deadline - time.monotonic()
         if not self._place.poll(max(0.0, remaining)):
-            first = self._answered == 0 and not self._first_call_failed
-            limit = self._timeout * (_FIRST_CALL_FACTOR if first else 1)
-            self._first_call_failed |= first
+            limit = self._limit()
+            self._first_call_failed |= self._answered == 0
             place = self._place.interrogate()
             self._discard()
             where = f"; it was at {place}" if place else ""
-            return _failure("timeout", f"no answer within {limit:g} s{where}")
+            return Problem("timeout", None, f"no answer within {limit:g} s{where}")
         try:
             answer = self._place.take()
         except EOFError:
             reason = self._place.autopsy()
             self._discard()
-            self.deaths += 1
-            return _failure("crash", reason)
+            return Problem("crash", None, reason)
         assert isinstance(answer, Observed)
-        self._answered += 1
+        self._answered += not answer.pending
         if answer.poisoned:
             self._discard()
-        return answer.observation
+        return answer
 
     def _discard(self) -> None:
         """End a child that is of no more use; the next call begins another."""
@@ -288,72 +343,21 @@ def importable_target(kernel: Callable[..., Any]) -> Target | None:
     )
 
 
-def _agree(answer: LoadedKernel, wanted: Contract | None) -> Loaded:
-    """What the kernel is, as far as its parameters and its declaration allow."""
-    contract = wanted or infer_contract(_Signature(answer.parameters))
-    _check_parameters(answer, contract)
-    outputs = answer.declaration.outputs or tuple(contract.outputs)
-    unknown = [name for name in outputs if name not in contract.outputs]
-    if unknown:
-        raise UsageError(
-            f"{answer.name} declares the output {unknown[0]!r}; {contract.name} has"
-            f" {', '.join(contract.outputs)}"
-        )
-    return Loaded(
-        name=answer.name,
-        contract=contract,
-        declaration=answer.declaration,
-        outputs=outputs,
-        environment=answer.environment,
-        notes=answer.notes,
-    )
-
-
-def _check_parameters(answer: LoadedKernel, contract: Contract) -> None:
-    """Raises UsageError if a call with the contract's arguments can only be a TypeError."""
-    if answer.parameters is None:
-        return
-    by_name = {p.name for p in answer.parameters if p.by_name}
-    missing = [name for name in contract.parameters if name not in by_name]
-    if missing and not any(p.takes_rest for p in answer.parameters):
-        raise UsageError(
-            f"{answer.name} does not take {', '.join(missing)} by name;"
-            f" {contract.name} passes {', '.join(contract.parameters)}"
-        )
-    required = [
-        p.name for p in answer.parameters if p.required and p.name not in contract.parameters
-    ]
-    if required:
-        raise UsageError(
-            f"{answer.name} requires {', '.join(required)}, which {contract.name} does not pass;"
-            " give a default"
-        )
-
-
-class _Signature:
-    """Stands in the parent for a kernel that lives in a child, to be asked for its parameters."""
-
-    def __init__(self, parameters: Sequence[Parameter] | None) -> None:
-        self.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY)
-                for p in parameters or ()
-                if p.by_name
-            ]
-        )
-
-    def __call__(self, **arguments: object) -> NoReturn:
-        raise TypeError("the kernel is in another process")
-
-
 def _expected_shapes(loaded: Loaded, inputs: Inputs) -> dict[str, tuple[int, ...]]:
     """The shapes of the outputs, the symbols bound by the inputs' own shapes."""
     shapes = output_shapes(loaded.contract, inputs)
     return {name: shapes[name] for name in loaded.outputs}
 
 
-def _failure(hypothesis: str, explanation: str) -> Observation:
-    return Observation(problems=(Problem(hypothesis, None, explanation),))
+def _joined(first: Observation, more: Observation) -> Observation:
+    """All of both; where only one can have it, as the results, from the one that has them."""
+    main = first if first.outputs or first.declined else more
+    return replace(
+        main,
+        further=(*first.further, *more.further),
+        problems=(*first.problems, *more.problems),
+        notes=tuple(dict.fromkeys((*first.notes, *more.notes))),
+    )
 
 
 def _target_name(target: Target) -> str:

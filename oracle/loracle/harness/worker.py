@@ -10,12 +10,13 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 from loracle.declaration import declaration_of
 from loracle.errors import UsageError
+from loracle.harness.limits import limit_files, limit_memory
 from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused
 from loracle.harness.stray import end_if_stray
 from loracle.harness.tracebacks import describe_exception
@@ -34,16 +35,18 @@ def serve(
     device: str,
     packages: tuple[str, ...] = (),
     threads: int | None = 1,
+    compile_kernel: bool = False,
 ) -> None:
     """Load a kernel, answer calls until the parent hangs up. Never returns.
 
     threads: for torch.set_num_threads, before anything else is done with torch; None leaves it. A
     forked child needs it: the parent's worker threads do not exist here, and the first parallel
-    operation would wait for them forever.
+    operation would wait for them forever. compile_kernel: judge it under torch.compile.
     """
     serving = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    limit_files()
     faulthandler.enable(file=sys.stderr, all_threads=False)
     try:
         import torch
@@ -58,10 +61,15 @@ def serve(
             kernel = load()
         finally:
             end_if_stray(serving)
+        from loracle.harness.compilation import compiled
         from loracle.harness.running import Runner
 
-        runner = Runner(kernel, dtype, device)
         loaded = describe_kernel(kernel, name, device, packages)
+        if compile_kernel:
+            kernel = compiled(kernel)
+        # Of a device's memory nothing is known here, and its driver reserves what it likes.
+        allowance = limit_memory() if device == "cpu" else None
+        runner = Runner(kernel, dtype, device, allowance=allowance, compiled=compile_kernel)
     except UsageError as error:
         connection.send(Refused(str(error)))
     except BaseException as error:
@@ -120,20 +128,22 @@ def _start_reader(connection: Connection) -> queue.SimpleQueue[Call]:
 
 
 def _answer(
-    connection: Connection, requests: queue.SimpleQueue[Call], observe: Callable[[Call], Observed]
+    connection: Connection,
+    requests: queue.SimpleQueue[Call],
+    observe: Callable[[Call], Iterator[Observed]],
 ) -> None:
     while True:
         serving = os.getpid()
-        answer = observe(requests.get())
-        # What a kernel returns may run code too, when it is read.
-        end_if_stray(serving)
-        try:
-            connection.send(answer)
-        except OSError:
-            return
-        if answer.poisoned:
-            return
-        _trim_log()
+        for answer in observe(requests.get()):
+            # What a kernel returns may run code too, when it is read.
+            end_if_stray(serving)
+            try:
+                connection.send(answer)
+            except OSError:
+                return
+            if answer.poisoned:
+                return
+            _trim_log()
 
 
 def settle_device(device: str) -> None:

@@ -13,18 +13,17 @@ from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
 from loracle.judgement.bias import BiasTest
+from loracle.judgement.further_runs import difference, shows_nan
 from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
-from loracle.judgement.verdicts import Judgement, judge, judge_spread
-from loracle.observation import Observation, Problem
+from loracle.judgement.verdicts import Judgement, judge
+from loracle.observation import FurtherRun, Observation, Problem
 from loracle.report import Diagnosis, Finding, RegimeSummary
 
 __all__ = ["Collector"]
 
 _MOST_EVIDENCE = 64
 """Failing cases kept for the diagnosis of one output."""
-
-_IN_SECOND_RUN = "in the second of two calls with equal inputs"
 
 _RANK = {"pass": 0, "no_evidence": 1, "suspect": 2, "fail": 3}
 
@@ -33,14 +32,15 @@ Bad = Literal["fail", "suspect"]
 
 @dataclass(frozen=True)
 class _Judged:
-    """One of the two runs of one case, for one output. promise: what replaced bound and tolerance.
-    repeated: it is the second run. remarks: what is to be said of it beside the diagnosis."""
+    """One of the equal calls of one case, for one output. promise: what replaced bound and
+    tolerance. how: what tells it from the first call, empty for that. remarks: what is to be said
+    of it beside the diagnosis."""
 
     case: Case
     computed: npt.NDArray[np.float64]
     promise: Promise | None
     judgement: Judgement
-    repeated: bool
+    how: str
     remarks: tuple[Diagnosis, ...]
 
     @property
@@ -90,7 +90,9 @@ class Collector:
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
     _failing: dict[str, list[tuple[float, Evidence]]] = field(default_factory=dict)
     _biases: dict[str, tuple[BiasTest, BiasTest]] = field(default_factory=dict)
-    """Of the first runs and of the second runs."""
+    """Of the first calls, and of the last ones of those that differ."""
+    _later: dict[str, str] = field(default_factory=dict)
+    """How those are told from the first."""
     _latest: dict[str, _Judged] = field(default_factory=dict)
     """Of those judged without a promise."""
     _promised: bool = False
@@ -122,7 +124,7 @@ class Collector:
             if judged.judgement.verdict in ("fail", "suspect"):
                 new = self._keep(reference, output, judged)
                 latest = new if latest is None or new.verdict == "fail" else latest
-            self._check_spread(reference, output, observation)
+            self._check_further(reference, output, observation)
         return latest
 
     @property
@@ -172,16 +174,15 @@ class Collector:
     def _judged(
         self, reference: CaseReference, observation: Observation, output: str
     ) -> list[_Judged]:
-        """The first run and, where it differs, the second, each by its own promise."""
+        """The first call and those of the equal ones that differ, each by its own promise."""
         truth, proven = reference.truth[output], reference.proven[output]
         tolerance = reference.null[output].tolerance
         judged = []
-        results = (observation.outputs, observation.repeated)
-        promises = self._promises(observation, output)
-        for repeated, outputs, promise in zip((False, True), results, promises, strict=True):
-            if output not in outputs:
+        first = FurtherRun(None, "", observation.outputs, {}, observation.certificates)
+        for run in (first, *observation.repeats):
+            if output not in run.outputs:
                 continue
-            computed = outputs[output]
+            computed, promise = run.outputs[output], self._promise(run, output)
             limit = None if promise is None else promise.limit
             judgement = judge(computed, truth, proven, tolerance, limit)
             remarks: tuple[Diagnosis, ...] = ()
@@ -193,16 +194,11 @@ class Collector:
                 if judge(computed, truth, proven, tolerance).verdict == "pass":
                     text += "; by bound and tolerance it would pass"
                 remarks = (Diagnosis("false-certificate", text),)
-            judged.append(_Judged(reference.case, computed, promise, judgement, repeated, remarks))
+            judged.append(_Judged(reference.case, computed, promise, judgement, run.how, remarks))
         return judged
 
-    def _promises(
-        self, observation: Observation, output: str
-    ) -> tuple[Promise | None, Promise | None]:
-        """Of the first and of the second run."""
-        first = observation.certificates.get(output)
-        second = observation.repeated_certificates.get(output)
-        return promise_in_force(first, self.epsilon), promise_in_force(second, self.epsilon)
+    def _promise(self, run: FurtherRun | Observation, output: str) -> Promise | None:
+        return promise_in_force(run.certificates.get(output), self.epsilon)
 
     def _add_to_bias(self, reference: CaseReference, output: str, runs: list[_Judged]) -> None:
         """What is promised is the size of an error, nothing about its sign: only the other runs."""
@@ -210,6 +206,7 @@ class Collector:
         for test, run in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
             if run.promise is None:
                 test.add(run.computed, truth, null)
+                self._later.update({output: run.how} if run.how else {})
         by_tolerance = [run for run in runs if run.promise is None]
         if by_tolerance:
             self._latest[output] = max(by_tolerance, key=lambda run: run.badness)
@@ -236,19 +233,22 @@ class Collector:
             structural.verdict = "fail"
         return structural
 
-    def _check_spread(
+    def _check_further(
         self, reference: CaseReference, output: str, observation: Observation
     ) -> None:
-        spread = observation.spread.get(output, 0.0)
-        null, proven = reference.null[output], reference.proven[output]
-        first, second = self._promises(observation, output)
-        limits = (first.limit if first else None, second.limit if second else None)
-        verdict = judge_spread(spread, proven, null.tolerance, limits)
-        if verdict != "pass":
-            text = f"two runs on the same inputs differ by {spread:.3g} in {output}"
-            if verdict == "fail" and (first or second):
-                text += ", more than what was promised of both allows"
-            self._note(reference.case, Problem("nondeterministic", output, text), verdict)
+        """How far the other runs are from the first. A result that varies between equal calls,
+        or with memory that was never written, says nothing of the other conditions; that of memory
+        shows all the same where its NaN come through."""
+        first, varies = self._promise(observation, output), False
+        for run in (*observation.repeats, *observation.under_conditions):
+            if varies and run.condition is not None and not shows_nan(run, output):
+                continue
+            promises = (first, self._promise(run, output))
+            found = difference(run, output, reference, promises)
+            if found is not None:
+                verdict, problem = found
+                self._note(reference.case, problem, verdict)
+                varies |= run.condition in (None, "uninitialised-memory")
 
     def _count(self, summary: RegimeSummary, output: str, judged: _Judged) -> None:
         judgement, promise = judged.judgement, judged.promise
@@ -308,7 +308,7 @@ class Collector:
             element=judgement.element,
             truth=judgement.truth,
             computed=judgement.computed,
-            reason=_IN_SECOND_RUN if worst.repeated else "",
+            reason=worst.how,
             replay=self.replay(case),
             promise=worst.promise.kind if worst.promise else None,
         )
@@ -327,7 +327,7 @@ class Collector:
         )
 
     def _bias_finding(self, output: str) -> Finding | None:
-        """None unless one of the two runs is biased."""
+        """None unless one of the two tests finds a bias."""
         first, second = (test.result() for test in self._biases[output])
         found = first or second
         if found is None:
@@ -343,7 +343,7 @@ class Collector:
             f" {found.threshold:.1f}"
         )
         if first is None:
-            values["reason"] += f"; {_IN_SECOND_RUN}"
+            values["reason"] += f"; {self._later[output]}"
         values["replay"] = self.replay(None)
         return Finding(**values)
 

@@ -26,7 +26,11 @@ STRUCTURAL = {
     "mutates-input",
     "nondeterministic",
     "non-finite",
+    "second-backward",
+    "stale-cache",
     "timeout",
+    "uninitialised-memory",
+    "writes-out-of-bounds",
     "wrong-dtype",
     "wrong-shape",
 }
@@ -106,6 +110,8 @@ def _show_header(report: Report, console: Console) -> None:
     console.print(Text.assemble((report.kernel, "bold"), f" against {report.contract}"))
     machine = report.machine if "machine" in report.machine else f"{report.machine} machine"
     facts = [report.dtype, report.device, machine, f"seed {report.seed}"]
+    facts += ["compiled"] if report.compiled else []
+    facts += [f"{report.repeats} calls a case"] if report.repeats != 2 else []
     if report.epsilon is not None:
         facts.append(f"declared epsilon {number(report.epsilon)}")
     console.print(Text(", ".join(facts)))
