@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning clean
+.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -50,6 +50,11 @@ bench: $(CORE) $(PLOT)
 		--markdown docs/measured/bench-cpu.md --plot docs/images/bench-cpu
 	$(BIN)/loracle bench --transition --markdown docs/measured/bench-transition.md \
 		--plot docs/images/bench-transition
+
+# The oracle on its corpora, in full, beside other rules; docs/selftest.md includes the tables. `make
+# test` runs the short form, as tests/oracle/test_corpus.py.
+selftest: $(CORE)
+	$(BIN)/loracle selftest --full --compare --markdown docs/measured/selftest.md
 
 # Trains with the almost-linear gradient; docs/fine-tuning.md includes what this writes.
 fine-tuning: $(CORE) $(PLOT)

@@ -95,6 +95,10 @@ def _attention(
     return inputs
 
 
+def _without_b(call: Call) -> Call:
+    return {k: torch.zeros_like(v) if k in ("lora_b", "b") else v for k, v in call.items()}  # type: ignore[arg-type]
+
+
 # The first two of each contract have the same sizes (for what is cached by shape), one is square
 # (for transpositions), none is a multiple of 16, and every rank has more than one column.
 GENERIC: Mapping[str, tuple[Call, ...]] = {
@@ -117,9 +121,18 @@ GENERIC: Mapping[str, tuple[Call, ...]] = {
 # More keys than a block of 64: for the wrong kernels alone, because right ones that keep partial
 # sums in 16 bits stray further here than the threshold of this file allows.
 LONG: Mapping[str, tuple[Call, ...]] = {
-    "lora-linear": (),
-    "aloragc": (_aloragc(12, 5, 130, 4, 2),),
-    "lora-attention": (),
+    "lora-linear": (_linear(13, 2, 71, 21, 18, 3, 1.5),),
+    "aloragc": (_aloragc(12, 5, 130, 4, 2), _aloragc(14, 18, 5, 4, 2)),
+    "lora-attention": (_attention(15, 100, 21, 4, 2, 1.25),),
+}
+# B = 0, a rank of one, scores of a hundred: for the wrong kernels that are named alone, because a
+# right output is noise beside a zero truth, or has lost its digits.
+SPECIAL: Mapping[str, tuple[Call, ...]] = {
+    "lora-linear-skipped-when-b-is-zero": (_without_b(GENERIC["lora-linear"][0]),),
+    "lora-linear-scaled-by-largest-entry": (_without_b(GENERIC["lora-linear"][0]),),
+    "aloragc-skipped-when-b-is-zero": (_without_b(GENERIC["aloragc"][0]),),
+    "lora-attention-rank-one-asserted": (_attention(16, 5, 7, 4, 1, 1.5),),
+    "lora-attention-scores-clamped": (_attention(17, 5, 7, 4, 2, 1.5, scores=30.0),),
 }
 # Scores of several hundred: only finiteness is looked at.
 LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
@@ -200,7 +213,8 @@ def _defects(
 
 def _all_defects(entry: Entry, dtype: str) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
-    long = LONG[entry.contract] if isinstance(entry, WrongKernel) else ()
+    wrong = isinstance(entry, WrongKernel)
+    long = (*LONG[entry.contract], *SPECIAL.get(entry.name, ())) if wrong else ()
     for call in (*GENERIC[entry.contract], *long):
         found.update(_defects(entry, call, dtype, finite_only=False))
     for call in LARGE_SCORES[entry.contract]:
@@ -219,6 +233,8 @@ def test_right_kernel_agrees_with_autograd(entry: RightKernel, dtype: str) -> No
 
 @pytest.mark.parametrize(("entry", "dtype"), _in_each_dtype(WRONG))
 def test_wrong_kernel_is_wrong_where_it_says(entry: WrongKernel, dtype: str) -> None:
+    if dtype == "float64" and "false-certificate" in entry.hypotheses:
+        pytest.skip("the truth of this file is no more exact than what is certified")
     found = _all_defects(entry, dtype)
     assert found, "no defect on any input"
     assert {output for output, _ in found if output} == set(entry.outputs)
@@ -228,12 +244,10 @@ def test_wrong_kernel_is_wrong_where_it_says(entry: WrongKernel, dtype: str) -> 
     assert kinds == expected
 
 
-def test_names_are_unique_kebab_case_and_there_are_enough() -> None:
+def test_names_are_unique_kebab_case() -> None:
     names = [entry.name for entry in (*WRONG, *RIGHT)]
     assert len(set(names)) == len(names)
     assert all(n == n.lower() and n.replace("-", "").isalnum() for n in names)
-    assert len(WRONG) >= 24
-    assert len(RIGHT) >= 14
 
 
 @pytest.mark.parametrize("entry", [*WRONG, *RIGHT], ids=lambda e: e.name)
@@ -247,6 +261,8 @@ def test_entry_is_consistent(entry: Entry) -> None:
         assert set(entry.outputs) <= set(CONTRACTS[entry.contract].outputs)
         assert set(entry.hypotheses) <= STRUCTURAL | NUMERICAL
         assert bool(entry.left_out) == (set(entry.dtypes) != set(ALL_DTYPES))
+        assert not set(entry.right_in) & set(entry.dtypes)
+        assert set(entry.dtypes) | set(entry.right_in) | set(entry.exempt) == set(ALL_DTYPES)
 
 
 def test_every_kernel_of_the_modules_is_listed_once() -> None:
