@@ -132,7 +132,7 @@ SPECIAL: Mapping[str, tuple[Call, ...]] = {
     "lora-linear-scaled-by-largest-entry": (_without_b(GENERIC["lora-linear"][0]),),
     "aloragc-skipped-when-b-is-zero": (_without_b(GENERIC["aloragc"][0]),),
     "lora-attention-rank-one-asserted": (_attention(16, 5, 7, 4, 1, 1.5),),
-    "lora-attention-scores-clamped": (_attention(17, 5, 7, 4, 2, 1.5, scores=30.0),),
+    "lora-attention-scores-clamped": (_attention(18, 5, 7, 4, 2, 1.5, scores=40.0),),
 }
 # Scores of several hundred: only finiteness is looked at.
 LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
