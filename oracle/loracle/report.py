@@ -17,15 +17,20 @@ SCHEMA = "loracle-report/1"
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One hypothesis that explains the error. term: the term of the specification it affects, with
-    the paper's label, or None."""
+    """One hypothesis that explains the error. term: the term of the specification that it affects,
+    with the paper's label; empty where there is none, as for a crash."""
 
     hypothesis: str
     explanation: str
+    term: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"hypothesis": self.hypothesis, "explanation": self.explanation}
+        return {
+            "hypothesis": self.hypothesis,
+            "explanation": self.explanation,
+            "term": self.term or None,
+        }
 
 
 @dataclass(frozen=True)

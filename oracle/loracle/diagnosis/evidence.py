@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,14 @@ _MOST_GROWTH = 16.0
 """The slack grows with the hypothesis no further: a truth that is smaller still has cancelled, and
 its slack is that of the terms that did. (For a zero truth anything would be close.)"""
 
+_ECHO = 0.3
+"""Distance to a pattern of rounding errors over distance to the truth, both in the Frobenius norm,
+at most: a correlation of more than 0.95 with what is as good as random is no chance."""
+
+_FEWEST_FOR_ECHO = 4
+_MOST_ENTRIES = 8
+_MOST_BITS = 16.0
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -32,7 +42,7 @@ class Evidence:
     computed and truth: arrays of the output's shape, float64. slack: the largest absolute error
     that an honest kernel of this output may have here (the smaller of calibrated tolerance and
     proven bound); a hypothesis explains the case if it comes that close, allowance for its own
-    scale made.
+    scale made. dtype: the storage format the kernel was judged in.
     """
 
     contract: Contract
@@ -41,25 +51,84 @@ class Evidence:
     computed: Array
     truth: Array
     slack: float
+    dtype: str
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether every entry of the result is."""
+        return bool(np.isfinite(self.computed).all())
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the inputs: what tells two sizes of a case apart."""
+        return tuple(tensor.shape for tensor in self.inputs.tensors.values())
 
     def clarity(self) -> float:
         """The error in units of slack: more than 1, or the case would not be failing."""
-        return self._distance(self.truth) / max(self.slack, 1e-300)
+        return self._error / max(self.slack, 1e-300)
 
     def closeness(self, hypothesis: Array) -> float:
         """Distance of computed and hypothesis in units of slack, the slack grown with the
         hypothesis (within limits) where that is larger than the truth."""
-        largest = max(float(np.max(np.abs(self.truth), initial=0.0)), 1e-300)
-        growth = float(np.max(np.abs(hypothesis), initial=0.0)) / largest
-        scale = min(max(1.0, growth), _MOST_GROWTH)
+        scale = min(max(1.0, _largest(hypothesis) / self._largest_truth), _MOST_GROWTH)
         return self._distance(hypothesis) / max(self.slack * scale, 1e-300)
 
     def explained_by(self, hypothesis: Array) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
         than to the truth."""
-        near, far = self._distance(hypothesis), self._distance(self.truth)
-        return self.closeness(hypothesis) <= _CLOSE and near <= _CLOSER * far
+        if not self._distance(hypothesis) <= _CLOSER * self._error:
+            return False
+        return self.closeness(hypothesis) <= _CLOSE
+
+    def echoed_by(self, hypothesis: Array) -> bool:
+        """Whether the error is, but for a few entries, the one that the hypothesis has: of
+        intermediates rounded elsewhere, where a value near a tie may go the other way."""
+        if self.truth.size < _FEWEST_FOR_ECHO or not np.isfinite(hypothesis).all():
+            return False
+        with np.errstate(invalid="ignore", over="ignore"):
+            near = float(np.linalg.norm(self.computed - hypothesis))
+            far = float(np.linalg.norm(self.computed - self.truth))
+        return near <= _ECHO * far
+
+    def bits(self, hypothesis: Array) -> float:
+        """How much a match says: per entry, the bits by which the error exceeds the slack, or all
+        there are if the two are equal. Few entries count, as those of a product of low rank are not
+        independent."""
+        entries = min(self.truth.size, _MOST_ENTRIES)
+        if np.array_equal(self.computed, hypothesis):
+            return entries * _MOST_BITS
+        clarity = self.clarity()
+        return entries * min(math.log2(clarity), _MOST_BITS) if clarity > 1 else 0.0
+
+    def factor_of(self, hypothesis: Array) -> float | None:
+        """The c with which c times the hypothesis is nearest to the result, in the Frobenius norm;
+        None if the hypothesis is zero or not finite."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            norm = float((hypothesis * hypothesis).sum())
+            product = float((self.computed * hypothesis).sum())
+        return product / norm if 0 < norm < math.inf and math.isfinite(product) else None
+
+    @cached_property
+    def _error(self) -> float:
+        return self._distance(self.truth)
+
+    @cached_property
+    def _largest_truth(self) -> float:
+        return max(_largest(self.truth), 1e-300)
 
     def _distance(self, other: Array) -> float:
-        with np.errstate(invalid="ignore", over="ignore"):
-            return float(np.max(np.abs(self.computed - other)))
+        """In the max norm. Two entries of which neither is finite are equal, whatever they are."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = float(np.abs(self.computed - other).max(initial=0.0))
+        if distance < math.inf:
+            return distance
+        here, there = np.isfinite(self.computed), np.isfinite(other)
+        if (here != there).any():
+            return math.inf
+        with np.errstate(over="ignore"):
+            return float(np.max(np.abs(self.computed - other), initial=0.0, where=here))
+
+
+def _largest(values: Array) -> float:
+    """The largest finite magnitude."""
+    return float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))

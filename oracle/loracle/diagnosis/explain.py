@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from loracle.diagnosis.coarser_machine import coarser_machine
 from loracle.diagnosis.evidence import Evidence
-from loracle.diagnosis.factors import constant_factor
-from loracle.diagnosis.hypotheses import HYPOTHESES, Hypothesis
+from loracle.diagnosis.fitted import constant_factor
+from loracle.diagnosis.hypotheses import table_of
+from loracle.diagnosis.hypothesis import Hypothesis
+from loracle.diagnosis.labels import term_of
+from loracle.diagnosis.matching import Match, count, explains, match, probes, said
+from loracle.diagnosis.pairs import pairs
 from loracle.report import Diagnosis
 
 __all__ = ["diagnose"]
 
-_MOST_CASES = 12
+_PROBES_FOR_NEXT = 2
+"""Cases on which the next best is looked for; then it is counted over all."""
+
+_MOST_CASES = 64
 """Failing cases that are compared; more would only cost time."""
 
 
@@ -21,42 +28,99 @@ def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     """All hypotheses that explain the failing cases of one output, specific before generic; none
     where none fits.
 
-    A hypothesis must come close in every case in which it can be told from the truth, and there
-    must be at least one such case. A name is listed once, by its closest explanation.
+    A hypothesis must come close in every case. A name is
+    listed once, by its closest explanation. Two at once are tried where no single one fits, a
+    coarser machine where no mistake in the formulas does. Results that are not finite are compared
+    by themselves.
     """
-    failing = [e for e in failing if np.isfinite(e.computed).all() and np.isfinite(e.slack)]
-    failing = sorted(failing, key=Evidence.clarity, reverse=True)[:_MOST_CASES]
+    usable = [e for e in failing if math.isfinite(e.slack)]
+    usable = sorted(usable, key=Evidence.clarity, reverse=True)[:_MOST_CASES]
+    finite = [e for e in usable if e.finite]
+    not_finite = [e for e in usable if not e.finite]
+    return (*_of_not_finite(not_finite), *_of_finite(finite))
+
+
+def _of_not_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     if not failing:
         return ()
-    found: dict[str, tuple[float, Diagnosis]] = {}
-    for hypothesis in HYPOTHESES[failing[0].contract.name]:
-        match = _match(hypothesis, failing)
-        if match is None:
+    found = _matches(table_of(failing[0].contract.name).non_finite, failing)
+    return tuple(_diagnosis(one, failing[0], "") for one in found)
+
+
+def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
+    if not failing:
+        return ()
+    table, first = table_of(failing[0].contract.name), failing[0]
+    multiple = constant_factor([e for e in failing if e.truth.any()])
+    found = _matches(table.mistakes, failing)
+    if found:
+        named = tuple(
+            _diagnosis(one, first, _next_best(one.hypothesis, table.mistakes, found, failing))
+            for one in found
+        )
+        return (*named, *multiple)
+    together = _together(table.mistakes, failing)
+    if together or multiple:
+        return (*together, *multiple)
+    rounded = _matches(table.roundings, failing)
+    if rounded:
+        return tuple(_diagnosis(one, first, "") for one in rounded)
+    return coarser_machine(failing)
+
+
+def _matches(hypotheses: Sequence[Hypothesis], failing: Sequence[Evidence]) -> list[Match]:
+    """One per name, in the order of the table."""
+    few = probes(failing)
+    found: dict[str, Match] = {}
+    for hypothesis in hypotheses:
+        if _rejected(hypothesis, few):
             continue
-        explained, closeness = match
+        matched = match(hypothesis, failing)
+        if matched is None:
+            continue
         known = found.get(hypothesis.name)
-        if known is None or closeness < known[0]:
-            text = hypothesis.explanation.format(output=failing[0].output)
-            text += _weight(explained, len(failing), closeness)
-            found[hypothesis.name] = (closeness, Diagnosis(hypothesis.name, text))
-    constant = constant_factor([e for e in failing if e.truth.any()])
-    return (*(diagnosis for _, diagnosis in found.values()), *constant)
+        if known is None or (-matched.explained, matched.closeness) < (
+            -known.explained,
+            known.closeness,
+        ):
+            found[hypothesis.name] = matched
+    return list(found.values())
 
 
-def _weight(explained: int, total: int, closeness: float) -> str:
-    return f" (explains {explained} of {total} cases, to {closeness:.2g} of what rounding allows)"
+def _rejected(hypothesis: Hypothesis, few: Sequence[Evidence]) -> bool:
+    """Whether it is contradicted by one of a few cases; a pattern of roundings, by all of them."""
+    if hypothesis.echo:
+        return not any(explains(hypothesis, evidence) for evidence in few)
+    return not all(explains(hypothesis, evidence) for evidence in few)
 
 
-def _match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> tuple[int, float] | None:
-    """How many cases the hypothesis explains and its worst closeness; None if it fails in one."""
-    explained, worst = 0, 0.0
-    for evidence in failing:
-        wrong = hypothesis.wrong_truth(evidence)
-        if wrong is None:
-            continue
-        if not evidence.explained_by(wrong):
-            return None
-        explained += 1
-        worst = max(worst, evidence.closeness(wrong))
-    # A hypothesis that applies to a minority of the failing cases leaves the others unexplained.
-    return (explained, worst) if 2 * explained > len(failing) else None
+def _diagnosis(found: Match, of: Evidence, next_best: str) -> Diagnosis:
+    hypothesis = found.hypothesis
+    text = hypothesis.explanation.format(output=of.output) + said(found, next_best)
+    return Diagnosis(hypothesis.name, text, term_of(of.contract.name, hypothesis.term, of.output))
+
+
+def _next_best(
+    best: Hypothesis,
+    mistakes: Sequence[Hypothesis],
+    found: Sequence[Match],
+    failing: Sequence[Evidence],
+) -> str:
+    """Of the other classes, the one that explains most of the cases."""
+    others = [one.hypothesis.name for one in found if one.hypothesis.name != best.name]
+    if others:
+        return f"{' and '.join(others[:2])} {'does' if len(others) == 1 else 'do'} too"
+    few = probes(failing, _PROBES_FOR_NEXT)
+    counted = [(count(h, few), h) for h in mistakes if h.name != best.name]
+    most, runner = max(counted, key=lambda pair: pair[0])
+    return f"next best {runner.name}, in {count(runner, failing) if most else 0}"
+
+
+def _together(mistakes: Sequence[Hypothesis], failing: Sequence[Evidence]) -> list[Diagnosis]:
+    """Both of every pair, each with a word on the other."""
+    told: dict[str, Diagnosis] = {}
+    for pair in pairs(mistakes, failing):
+        for one, other in ((pair.other, pair.factor), (pair.factor, pair.other)):
+            found = _diagnosis(one, failing[0], f"together with {other.hypothesis.name}")
+            told.setdefault(one.hypothesis.name, found)
+    return list(told.values())

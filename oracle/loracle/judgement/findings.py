@@ -21,7 +21,7 @@ from loracle.report import Diagnosis, Finding, RegimeSummary
 
 __all__ = ["Collector"]
 
-_MOST_EVIDENCE = 16
+_MOST_EVIDENCE = 64
 """Failing cases kept for the diagnosis of one output."""
 
 _IN_SECOND_RUN = "in the second of two calls with equal inputs"
@@ -277,7 +277,8 @@ class Collector:
         if judged.promise is not None:
             slack = max(slack, judged.promise.limit)
         truth = reference.truth[output].mid
-        evidence = Evidence(self.contract, reference.inputs, output, computed, truth, slack)
+        inputs, dtype = reference.inputs, reference.case.dtype
+        evidence = Evidence(self.contract, inputs, output, computed, truth, slack, dtype)
         kept = self._failing.setdefault(output, [])
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)

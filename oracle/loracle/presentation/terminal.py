@@ -182,6 +182,8 @@ def show_finding(finding: Finding, console: Console, also: Sequence[Finding] = (
             "diagnosis",
             Text.assemble((diagnosis.hypothesis, "bold"), f": {diagnosis.explanation}"),
         )
+        if diagnosis.term:
+            rows.add_row("affects", Text(diagnosis.term))
     if not finding.diagnosis:
         rows.add_row("diagnosis", "none of the known mistakes explains it")
     if finding.reason:

@@ -31,6 +31,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "algebra: p_j = f_j o q_j - <f_j, q_j> f_j (Definition 3.6, Lemma 3.2)",
+        hypotheses=("wrong-softmax-correction",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -38,6 +39,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "correction_of_first_block",
         "The correction of the softmax sums over the first 16 keys alone.",
         "https://github.com/NVIDIA/TransformerEngine/issues/3216",
+        hypotheses=("wrong-softmax-correction",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -45,6 +47,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "keys_beyond_block_skipped",
         "The loop over blocks of 64 keys ends after the first.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("dropped-tail",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -60,6 +63,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "softmax_along_wrong_axis",
         "The softmax normalises over the queries.",
         "algebra: f = D^-1 exp(S) with D = diag(exp(S) 1) (Definition 3.4)",
+        hypotheses=("softmax-along-wrong-axis",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -67,7 +71,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "softmax_without_maximum",
         "exp of scores without subtraction of the row's maximum.",
         "https://github.com/pytorch/pytorch/issues/41508",
-        hypotheses=("non-finite",),
+        hypotheses=("no-max-subtraction", "non-finite"),
         outputs=_BOTH,
         dtypes=("float32", "bfloat16", "float16"),
         left_out="float64: overflows only beyond scores of 709, where no regime goes",
@@ -141,6 +145,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "keys_tail_dropped",
         "Keys beyond the last whole block of 16 are never visited.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
+        hypotheses=("dropped-tail",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -148,6 +153,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "last_query_dropped",
         "The last query does not contribute.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("dropped-tail",),
         outputs=_BOTH,
     ),
     _wrong(
@@ -155,6 +161,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "probabilities_in_bfloat16",
         "The probabilities are rounded to bfloat16 before the sums.",
         "https://github.com/facebookresearch/xformers/pull/467",
+        hypotheses=("low-precision",),
         outputs=_BOTH,
         dtypes=("float64", "float32"),
         left_out=_AS_COARSE_AS_BFLOAT16,
@@ -165,6 +172,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "log_sum_exp_in_float16",
         "The log-sum-exp of each row is stored in float16.",
         "algebra: a relative error of f is an absolute one of the log-sum-exp",
+        hypotheses=("low-precision",),
         outputs=_BOTH,
         dtypes=("float64", "float32"),
         left_out=_AS_COARSE_AS_FLOAT16,

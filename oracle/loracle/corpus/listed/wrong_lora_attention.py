@@ -78,6 +78,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "correction_from_residual_alone",
         "D = rowsum(dO o dO) in place of rowsum(dO o O).",
         "https://github.com/NVIDIA/TransformerEngine/issues/3216",
+        hypotheses=("wrong-softmax-correction",),
         outputs=(*_QUERIES, *_KEYS),
     ),
     _wrong(
@@ -85,7 +86,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "softmax_without_maximum",
         "exp of scores without subtraction of the row's maximum.",
         "https://github.com/pytorch/pytorch/issues/41508",
-        hypotheses=("non-finite",),
+        hypotheses=("no-max-subtraction", "non-finite"),
         outputs=_ALL_OUTPUTS,
         dtypes=("float32", "bfloat16", "float16"),
         left_out="float64: overflows only beyond scores of 709, where no regime goes",
@@ -95,6 +96,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "causal_mask_left_on",
         "A causal mask that nobody asked for.",
         "https://github.com/pytorch/pytorch/issues/41508",
+        hypotheses=("unrequested-mask",),
         outputs=_ALL_OUTPUTS,
     ),
     _wrong(
@@ -102,6 +104,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "score_gradient_not_transposed",
         "dK takes p in place of p^T wherever L = M.",
         "algebra: dL/dW_K = beta X_K^T p^T Q (Lemma F.1)",
+        hypotheses=("transposed",),
         outputs=_KEYS,
     ),
     _wrong(
@@ -141,6 +144,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "adapter_of_q_used_for_k",
         "K is adapted with the factors of Q.",
         "https://github.com/unslothai/unsloth-zoo/issues/941",
+        hypotheses=("swapped-projections",),
         outputs=_ALL_OUTPUTS,
     ),
     _wrong(
@@ -148,6 +152,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "grad_k_and_grad_v_swapped",
         "The gradients of K and V are exchanged.",
         "https://github.com/unslothai/unsloth-zoo/issues/941",
+        hypotheses=("swapped-projections",),
         outputs=(*_KEYS, *_VALUES),
     ),
     _wrong(
@@ -155,6 +160,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "values_taken_from_keys",
         "V is projected from the input of K.",
         "algebra: V = X_V W_V (Definition 2.5)",
+        hypotheses=("swapped-projections",),
         outputs=_ALL_OUTPUTS,
     ),
     _wrong(
@@ -162,6 +168,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         "frozen_value_weight_ignored",
         "The backward pass of Q and K sees V without its frozen weight.",
         "algebra: V = X_V (W_V + s B_V A_V) (Definition 1.2)",
+        hypotheses=("frozen-weight-ignored",),
         outputs=(*_QUERIES, *_KEYS),
     ),
     _wrong(

@@ -65,7 +65,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "scaling_is_alpha",
         "s = alpha where alpha / r is meant.",
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
-        hypotheses=("constant-factor",),
+        hypotheses=("wrong-scaling", "constant-factor"),
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
@@ -73,7 +73,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "scaling_of_rslora",
         "s = alpha / sqrt(r) where alpha / r is meant.",
         "algebra: alpha / sqrt(r) = sqrt(r) (alpha / r)",
-        hypotheses=("constant-factor",),
+        hypotheses=("wrong-scaling", "constant-factor"),
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
@@ -81,6 +81,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "scaling_on_base_too",
         "y = s (x W^T + (x A^T) B^T).",
         "algebra: y = x W^T + s (x A^T) B^T",
+        hypotheses=("scaling-on-base",),
         outputs=("output", "grad_x"),
     ),
     _formula(
@@ -112,6 +113,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "grad_x_without_lora_term",
         "dX = G W.",
         "algebra: dX = G W + s (G B) A",
+        hypotheses=("missing-lora-term",),
         outputs=("grad_x",),
     ),
     _formula(
@@ -119,6 +121,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "grad_x_without_base_term",
         "dX = s (G B) A.",
         "algebra: dX = G W + s (G B) A",
+        hypotheses=("missing-base-term",),
         outputs=("grad_x",),
     ),
     _formula(
@@ -142,6 +145,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "rank_axis_permuted",
         "The rank axis of A is reversed, that of B is not.",
         "algebra: B P A differs from B A for a permutation P",
+        hypotheses=("rank-axis-permuted",),
         outputs=("output", "grad_x", "grad_lora_b"),
     ),
     _formula(
@@ -157,6 +161,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "first_sample_only",
         "dA and dB see the first sample of the batch alone.",
         "https://github.com/linkedin/Liger-Kernel/pull/1298",
+        hypotheses=("first-sample-only",),
         outputs=_ADAPTERS,
     ),
     _formula(
@@ -164,6 +169,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "last_token_dropped",
         "The sum in dB leaves out the last row.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("dropped-tail",),
         outputs=("grad_lora_b",),
     ),
     _formula(
@@ -171,6 +177,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "tail_block_dropped",
         "The sum in dA leaves out the rows beyond the last whole block of 16.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
+        hypotheses=("dropped-tail",),
         outputs=("grad_lora_a",),
     ),
     _formula(
@@ -178,6 +185,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "flattened_in_two_orders",
         "Batch and length of G are flattened in the other order than those of X in dB.",
         "https://github.com/Dao-AILab/flash-attention/issues/355",
+        hypotheses=("flattened-in-two-orders",),
         outputs=("grad_lora_b",),
     ),
     _formula(
@@ -185,6 +193,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "upstream_replaced_by_ones",
         "The upstream gradient is taken to be ones, as after output.sum().",
         "algebra: every gradient is linear in G",
+        hypotheses=("upstream-replaced",),
         outputs=_GRADIENTS,
     ),
     _formula(
@@ -192,6 +201,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "upstream_replaced_by_mean",
         "Each row of the upstream gradient is replaced by its mean.",
         "algebra: every gradient is linear in G",
+        hypotheses=("upstream-replaced",),
         outputs=_GRADIENTS,
     ),
     _promise(
@@ -199,6 +209,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "inner_rounded_to_bfloat16",
         "G B and X A^T are rounded to bfloat16 before the sum over the rows.",
         "https://github.com/facebookresearch/xformers/pull/467",
+        hypotheses=("low-precision",),
         outputs=_ADAPTERS,
         dtypes=("float64", "float32"),
         left_out=_COARSER_THAN_BFLOAT16,
@@ -209,6 +220,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "float64_through_float32",
         "float64 arguments are computed in float32.",
         "algebra: the unit roundoff of float32 is 2^29 times that of float64",
+        hypotheses=("low-precision",),
         outputs=_ALL_OUTPUTS,
         dtypes=("float64",),
         left_out="in float32 and narrower it is a right kernel, and listed as one",
@@ -278,6 +290,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "scaling_of_first_call",
         "s is that of the first call for ever.",
         "algebra: a cache must know all that its value depends on",
+        hypotheses=("stale-scalar",),
         outputs=_ALL_OUTPUTS,
     ),
     _promise(

@@ -1,0 +1,95 @@
+"""How well a hypothesis explains the failing cases of an output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.diagnosis.evidence import Evidence
+from loracle.diagnosis.hypothesis import Hypothesis
+
+__all__ = ["Match", "count", "explains", "match", "probes", "said"]
+
+Array = npt.NDArray[np.float64]
+
+_PROBES = 4
+"""Cases that every hypothesis is compared with; only what explains these is compared with all."""
+
+_RICH = 6
+"""Entries of a result that is good for telling hypotheses apart."""
+
+_LEAST_BITS = 16.0
+"""What the cases that are explained must say in all (`Evidence.bits`)."""
+
+_ECHOED = 0.75
+"""The part of the cases that must be an echo of a pattern of roundings."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """explained of total cases: all, but for the pattern of a rounding. closeness: the largest
+    distance in them, in units of slack."""
+
+    hypothesis: Hypothesis
+    explained: int
+    total: int
+    closeness: float
+
+
+def probes(failing: Sequence[Evidence], number: int = _PROBES) -> list[Evidence]:
+    """A few cases, cheap and telling ones, of different sizes if there are."""
+    by_cost = sorted(failing, key=lambda e: sum(t.size for t in e.inputs.tensors.values()))
+    rich = [e for e in by_cost if e.truth.size >= _RICH] or by_cost
+    chosen: list[Evidence] = []
+    for evidence in rich:
+        if evidence.shapes not in {known.shapes for known in chosen}:
+            chosen.append(evidence)
+    chosen += [e for e in rich if not any(e is known for known in chosen)]
+    return chosen[:number]
+
+
+def explains(hypothesis: Hypothesis, evidence: Evidence) -> bool:
+    """Whether one case is what the hypothesis gives. A case in which the mistake changes nothing,
+    and which fails all the same, is not."""
+    wrong = hypothesis.wrong_truth(evidence)
+    return wrong is not None and _is_near(hypothesis, wrong, evidence)
+
+
+def count(hypothesis: Hypothesis, cases: Sequence[Evidence]) -> int:
+    """Of the cases, those that it explains."""
+    return sum(explains(hypothesis, evidence) for evidence in cases)
+
+
+def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
+    """None unless it explains every case, and these say enough."""
+    explained, worst, bits, blank = 0, 0.0, 0.0, True
+    for evidence in failing:
+        wrong = hypothesis.wrong_truth(evidence)
+        if wrong is not None and _is_near(hypothesis, wrong, evidence):
+            explained += 1
+            bits += evidence.bits(wrong)
+            worst = max(worst, evidence.closeness(wrong))
+            blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
+        elif not hypothesis.echo:
+            return None
+    if explained < hypothesis.fewest or bits < _LEAST_BITS or (blank and not hypothesis.blank):
+        return None
+    if hypothesis.echo and explained < _ECHOED * len(failing):
+        return None
+    return Match(hypothesis, explained, len(failing), worst)
+
+
+def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
+    return evidence.explained_by(wrong) or (hypothesis.echo and evidence.echoed_by(wrong))
+
+
+def said(found: Match, more: str) -> str:
+    """The evidence, in brackets. more: what is to be added, as on the next best; may be empty."""
+    cases = f"explains {found.explained} of {found.total} failing cases"
+    how = f"to {found.closeness:.2g} of what rounding allows"
+    if found.hypothesis.echo:
+        how = "but for a few entries"
+    return f" ({'; '.join(part for part in (f'{cases}, {how}', more) if part)})"

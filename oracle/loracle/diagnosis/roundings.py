@@ -1,0 +1,148 @@
+"""One intermediate rounded to a coarser format: the pattern of errors that this makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from loracle.diagnosis import linear_forms
+from loracle.diagnosis.attention_forms import (
+    Problem,
+    Steps,
+    gradient,
+    problem_of,
+    projection_of,
+)
+from loracle.diagnosis.evidence import Evidence
+from loracle.diagnosis.formats import coarser_than, rounded
+from loracle.diagnosis.hypothesis import Hypothesis
+
+__all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS"]
+
+Array = npt.NDArray[np.float64]
+Stored = Callable[[str, Array], Array]
+
+_FORMATS = ("float32", "tf32", "float16", "bfloat16")
+
+
+def _rounding(
+    place: str, form: str, term: str, wrong: Callable[[Evidence, Callable[[Array], Array]], Array]
+) -> Hypothesis:
+    """wrong: of the evidence and the rounding, what comes out."""
+
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        if form not in coarser_than(evidence.dtype):
+            return None
+        with np.errstate(all="ignore"):
+            return wrong(evidence, lambda array: rounded(array, form))
+
+    explanation = f"{{output}} is what {place} rounded to {form} gives"
+    return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
+
+
+def _result(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    return to_format(evidence.truth)
+
+
+def _all_inputs(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    if evidence.contract.name == "lora-linear":
+        names = {"x", "weight", "lora_a", "lora_b", "grad_output"}
+        return _layer(evidence, lambda n, v: to_format(v) if n in names else v)
+    right = problem_of(evidence.contract, evidence.inputs)
+    x, w, a, b = (
+        {m: to_format(array) for m, array in arrays.items()}
+        for arrays in (right.x, right.w, right.a, right.b)
+    )
+    problem = Problem(x, w, a, b, right.scaling, right.beta, to_format(right.y))
+    return gradient(evidence.output, projection_of(evidence), problem)
+
+
+def _layer(evidence: Evidence, stored: Stored) -> Array:
+    """The output with every operand, inner product and term as it is stored."""
+    layer = linear_forms.layer_of(evidence)
+    x, g = stored("x", layer.x), stored("grad_output", layer.upstream)
+    w = stored("weight", layer.weight)
+    a, b = stored("lora_a", layer.a), stored("lora_b", layer.b)
+    if evidence.output == "output":
+        lora, base = stored("x A^T", x @ a.T) @ b.T, x @ w.T
+    elif evidence.output == "grad_x":
+        lora, base = stored("G B", g @ b) @ a, g @ w
+    elif evidence.output == "grad_lora_a":
+        lora, base = stored("G B", g @ b).T @ x, np.zeros(())
+    else:
+        lora, base = g.T @ stored("x A^T", x @ a.T), np.zeros(())
+    value = base + stored("the adapter's term", layer.scaling * lora)
+    return value.reshape(evidence.truth.shape)
+
+
+def _of_layer(place: str) -> Callable[[Evidence, Callable[[Array], Array]], Array]:
+    return lambda evidence, to_format: _layer(
+        evidence, lambda name, array: to_format(array) if name == place else array
+    )
+
+
+_LAYER_PLACES = (
+    ("x A^T", "rank"),
+    ("G B", "rank"),
+    ("the adapter's term", "lora"),
+    ("x", "whole"),
+    ("grad_output", "upstream"),
+    ("weight", "weight"),
+    ("lora_a", "delta"),
+    ("lora_b", "delta"),
+)
+_WHOLE = (("every input", _all_inputs), ("the result", _result))
+
+LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
+    hypothesis
+    for form in _FORMATS
+    for hypothesis in (
+        *(_rounding(place, form, term, _of_layer(place)) for place, term in _LAYER_PLACES),
+        *(_rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
+    )
+)
+
+
+def _of_step(place: str) -> Callable[[Evidence, Callable[[Array], Array]], Array]:
+    def wrong(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+        steps = Steps(stored=lambda name, array: to_format(array) if name == place else array)
+        problem = problem_of(evidence.contract, evidence.inputs)
+        return gradient(evidence.output, projection_of(evidence), problem, steps)
+
+    return wrong
+
+
+def _log_sum_exp(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    def from_stored(scores: Array) -> Array:
+        largest = scores.max(axis=1, keepdims=True)
+        sums = np.exp(scores - largest).sum(axis=1, keepdims=True)
+        return np.asarray(np.exp(scores - to_format(largest + np.log(sums))))
+
+    problem = problem_of(evidence.contract, evidence.inputs)
+    steps = Steps(softmax=from_stored)
+    return gradient(evidence.output, projection_of(evidence), problem, steps)
+
+
+_STEP_PLACES = (
+    ("f", "f"),
+    ("S", "scores"),
+    ("p", "p"),
+    ("q", "q"),
+    ("c", "c"),
+    ("Q", "scores"),
+    ("K", "scores"),
+    ("V", "q"),
+    ("dL/dW", "grad_w"),
+)
+
+ATTENTION_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
+    hypothesis
+    for form in _FORMATS
+    for hypothesis in (
+        *(_rounding(place, form, term, _of_step(place)) for place, term in _STEP_PLACES),
+        _rounding("the log-sum-exp of each row", form, "normalization", _log_sum_exp),
+        *(_rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
+    )
+)
