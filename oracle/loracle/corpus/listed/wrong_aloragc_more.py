@@ -19,6 +19,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "query_tail_dropped",
         "Queries beyond the last whole block of 16 do not contribute.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
+        hypotheses=("dropped-tail",),
         outputs=_BOTH,
     ),
     _loop(
@@ -33,6 +34,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "rank_axis_permuted",
         "The rank axis of B is reversed, that of A is not.",
         "algebra: B P A differs from B A for a permutation P",
+        hypotheses=("rank-axis-permuted",),
         outputs=_BOTH,
     ),
     _loop(
@@ -54,6 +56,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "causal_mask_left_on",
         "A causal mask that nobody asked for.",
         "https://github.com/triton-lang/triton/issues/5660",
+        hypotheses=("unrequested-mask",),
         outputs=_BOTH,
     ),
     _loop(
@@ -75,6 +78,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "base_two_without_log2e",
         "2^x in place of e^x, without the factor log2(e).",
         "algebra: e^x = 2^(x log2 e)",
+        hypotheses=("wrong-softmax-scale",),
         outputs=_BOTH,
     ),
     _number(
@@ -89,7 +93,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "maximum_of_first_block",
         "The maximum of the first two keys is subtracted from all scores.",
         "algebra: exp(x - m) is at most 1 only if m is at least x",
-        hypotheses=("non-finite",),
+        hypotheses=("no-max-subtraction", "non-finite"),
         outputs=_BOTH,
         dtypes=("float32", "bfloat16", "float16"),
         left_out="float64: overflows only beyond scores of 709, where no regime goes",
@@ -99,6 +103,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "score_gradient_in_float16",
         "p is stored in float16 before the sums.",
         "https://github.com/jax-ml/jax/issues/40128",
+        hypotheses=("low-precision",),
         outputs=_BOTH,
         dtypes=("float64", "float32"),
         left_out="float16: it is the storage dtype; bfloat16: it has three bits less",
@@ -109,6 +114,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "adapter_ignored",
         "The probabilities are those of W, without B A.",
         "https://github.com/unslothai/unsloth/issues/2142",
+        hypotheses=("missing-lora-term",),
         outputs=_BOTH,
     ),
     _number(
@@ -116,6 +122,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "frozen_weight_ignored",
         "The probabilities are those of B A, without W.",
         "algebra: softmax(C1 (W + B A) C2^T) (equation (3.3))",
+        hypotheses=("frozen-weight-ignored",),
         outputs=_BOTH,
     ),
     _number(
@@ -131,6 +138,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "keys_used_as_values",
         "C3 = C2.",
         "https://github.com/Dao-AILab/flash-attention/issues/78",
+        hypotheses=("swapped-projections",),
         outputs=_BOTH,
     ),
     _number(

@@ -30,6 +30,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "scaling_is_alpha",
         "s = alpha where alpha / r is meant.",
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
+        hypotheses=("wrong-scaling",),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -45,6 +46,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "https://github.com/lucidrains/CoLT5-attention/issues/8",
+        hypotheses=("wrong-softmax-correction",),
         outputs=(*_QUERIES, *_KEYS),
     ),
     _term(
@@ -52,6 +54,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "correction_scaled_by_beta",
         "The correction of the softmax has beta twice.",
         "https://github.com/NVIDIA/TransformerEngine/issues/3216",
+        hypotheses=("wrong-softmax-correction",),
         outputs=(*_QUERIES, *_KEYS),
     ),
     _term(
@@ -67,6 +70,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "target_added",
         "The residual is Z + y.",
         "algebra: c = Z - y (Definition 1.2)",
+        hypotheses=("target-ignored", "wrong-sign"),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -74,6 +78,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "frozen_weights_of_q_and_k_exchanged",
         "W_Q and W_K are read from each other's places.",
         "https://github.com/unslothai/unsloth-zoo/issues/941",
+        hypotheses=("swapped-projections",),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -89,6 +94,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "key_adapter_ignored",
         "K is projected without its adapter.",
         "https://github.com/unslothai/unsloth/issues/2142",
+        hypotheses=("missing-lora-term",),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -96,6 +102,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "rank_axis_of_values_permuted",
         "The rank axis of B_V is reversed, that of A_V is not.",
         "algebra: B P A differs from B A for a permutation P",
+        hypotheses=("rank-axis-permuted",),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -111,6 +118,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "grad_q_and_grad_k_swapped",
         "The gradients of Q and K are exchanged.",
         "https://github.com/unslothai/unsloth-zoo/issues/941",
+        hypotheses=("swapped-projections",),
         outputs=(*_QUERIES, *_KEYS),
     ),
     _term(
@@ -125,6 +133,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "keys_tail_dropped",
         "Keys beyond the last whole block of 16 are never visited.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
+        hypotheses=("dropped-tail",),
         outputs=_ALL_OUTPUTS,
     ),
     _loop(
@@ -132,6 +141,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "queries_beyond_block_skipped",
         "The loop over blocks of 64 queries ends after the first.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("dropped-tail",),
         outputs=_ALL_OUTPUTS,
     ),
     _loop(
@@ -156,6 +166,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "values_in_bfloat16",
         "X_V is stored in bfloat16, whatever comes in.",
         "https://github.com/facebookresearch/xformers/pull/467",
+        hypotheses=("low-precision",),
         outputs=_ALL_OUTPUTS,
         dtypes=("float64", "float32"),
         left_out="bfloat16: it is the storage dtype; float16: three bits of one argument are within"

@@ -30,6 +30,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "batch_stride_missing",
         "In dB every sample reads the rows of X of the first.",
         "https://github.com/flagos-ai/FlagAttention/pull/1",
+        hypotheses=("first-sample-only",),
         outputs=("grad_lora_b",),
     ),
     _loop(
@@ -37,6 +38,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "odd_rank_dropped",
         "The output leaves out the last rank of an odd number of them.",
         "https://github.com/predibase/lorax/pull/70",
+        hypotheses=("dropped-tail",),
         outputs=("output",),
     ),
     _loop(
@@ -44,6 +46,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "feature_tail_dropped",
         "X A^T in dB leaves out the features beyond the last whole block of 16.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
+        hypotheses=("dropped-tail",),
         outputs=("grad_lora_b",),
     ),
     _loop(
@@ -58,6 +61,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "rows_beyond_grid_skipped",
         "Rows of dX beyond the 128th, the size of the grid, stay zero.",
         "https://github.com/SandAI-org/MagiAttention/pull/40",
+        hypotheses=("dropped-tail",),
         outputs=("grad_x",),
     ),
     _loop(
@@ -79,6 +83,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "output_without_lora_term",
         "y = x W^T, as if the update were merged.",
         "https://github.com/unslothai/unsloth/issues/869",
+        hypotheses=("missing-lora-term",),
         outputs=("output",),
     ),
     _term(
@@ -86,6 +91,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "output_without_base_term",
         "y = s (x A^T) B^T, the update alone.",
         "algebra: y = x W^T + s (x A^T) B^T",
+        hypotheses=("missing-base-term",),
         outputs=("output",),
     ),
     _term(
@@ -93,6 +99,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "lora_term_twice_in_grad_x",
         "dX = G W + 2 s (G B) A: merged, and added once more.",
         "https://github.com/unslothai/unsloth/issues/289",
+        hypotheses=("doubled-term",),
         outputs=("grad_x",),
     ),
     _term(
@@ -108,7 +115,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "scaling_divided_by_rank_again",
         "s = alpha / r^2 where alpha / r is meant.",
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
-        hypotheses=("constant-factor",),
+        hypotheses=("wrong-scaling", "constant-factor"),
         outputs=_ALL_OUTPUTS,
     ),
     _term(
@@ -116,6 +123,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "first_element_of_upstream",
         "The first element of the upstream gradient stands for all.",
         "https://github.com/linkedin/Liger-Kernel/pull/1298",
+        hypotheses=("upstream-replaced",),
         outputs=_GRADIENTS,
     ),
     _term(
@@ -130,7 +138,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "dropout_rescaled_without_mask",
         "The update is multiplied by 1 / (1 - p), though nothing is dropped.",
         "https://github.com/ooples/AiDotNet/pull/256",
-        hypotheses=("constant-factor",),
+        hypotheses=("constant-factor", "wrong-scaling"),
         outputs=_ALL_OUTPUTS,
     ),
     _number(
@@ -138,6 +146,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "products_in_tf32",
         "Ten fraction bits of every argument are read.",
         "https://github.com/pytorch/pytorch/issues/61890",
+        hypotheses=("low-precision",),
         outputs=_ALL_OUTPUTS,
         dtypes=("float64", "float32"),
         left_out="bfloat16, float16: they have no more than ten fraction bits",
@@ -155,6 +164,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "accumulated_in_bfloat16",
         "Partial sums of dA are stored in bfloat16.",
         "https://github.com/modular/modular/issues/7165",
+        hypotheses=("low-precision",),
         outputs=("grad_lora_a",),
         dtypes=("float64", "float32"),
         left_out="bfloat16: it is the storage dtype; float16: three bits of partial sums are within"
