@@ -18,6 +18,7 @@ FORGETFUL = WrongKernel(
     outputs=("grad_x",),
     left_out="float32: right; float16: too coarse",
     right_in=("float32",),
+    unnamed_in=("bfloat16",),
 )
 
 SWAPPED = WrongKernel(

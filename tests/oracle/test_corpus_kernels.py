@@ -249,6 +249,8 @@ def test_entry_is_consistent(entry: Entry) -> None:
         assert set(entry.hypotheses) <= STRUCTURAL | {"non-finite"} | NAMES[entry.contract]
         assert bool(entry.left_out) == (set(entry.dtypes) != set(ALL_DTYPES))
         assert not set(entry.right_in) & set(entry.dtypes)
+        assert set(entry.unnamed_in) <= set(entry.dtypes)
+        assert entry.hypotheses or not entry.unnamed_in
         assert set(entry.dtypes) | set(entry.right_in) | set(entry.exempt) == set(ALL_DTYPES)
 
 

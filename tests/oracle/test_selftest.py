@@ -42,6 +42,7 @@ def test_a_wrong_kernel_is_claimed_wrong_right_or_exempt_in_each_dtype() -> None
         ("float32", (1,), "passes"),
         ("bfloat16", (0,), "caught"),
         ("bfloat16", (1,), "caught"),
+        ("bfloat16", (0, 1), "unnamed"),
         ("float16", (0, 1), "escapes"),
     ]
 
@@ -53,12 +54,14 @@ def test_a_right_kernel_claims_nothing_where_it_is_not_listed() -> None:
 
 def test_the_short_plan_has_every_kernel_once_and_every_exemption() -> None:
     short = drawn((*WRONG, *RIGHT), ALL_DTYPES, SEEDS)
-    main = [c for c in short if c.dtype in c.entry.dtypes]
+    main = [c for c in short if c.dtype in c.entry.dtypes and not c.is_exemption]
     assert sorted(c.entry.name for c in main) == sorted(e.name for e in (*WRONG, *RIGHT))
     assert {c.dtype for c in main} == set(ALL_DTYPES)
     assert len({c.seeds for c in main}) > 1
     exempt = {(c.entry.name, c.dtype) for c in short if c.expected == "escapes"}
     assert exempt == {(e.name, d) for e in WRONG for d in e.exempt}
+    unnamed = {(c.entry.name, c.dtype) for c in short if c.expected == "unnamed"}
+    assert unnamed == {(e.name, d) for e in WRONG for d in e.unnamed_in}
     right_somewhere = {c.entry.name for c in short if c.dtype in getattr(c.entry, "right_in", ())}
     assert right_somewhere == {e.name for e in WRONG if e.right_in}
 
@@ -102,6 +105,11 @@ def test_a_selection_is_of_one_contract_and_of_what_there_is() -> None:
         (
             outcome(FORGETFUL, NAMED, dtype="float16", seeds=(0, 1), expected="escapes"),
             "exemption expired: caught for every seed of 0, 1",
+        ),
+        (outcome(FORGETFUL, UNNAMED, dtype="bfloat16", expected="unnamed"), ""),
+        (
+            outcome(FORGETFUL, NAMED, dtype="bfloat16", seeds=(0, 1), expected="unnamed"),
+            "exemption expired: named for every seed of 0, 1",
         ),
     ],
 )

@@ -44,7 +44,9 @@ class WrongKernel(Entry):
     defect. outputs: those affected; empty where the defect is one of the whole call (changed input,
     crash). left_out: why the other dtypes are not in `dtypes`, empty if all four are. right_in:
     those of them in which it keeps its contract, and must pass; the others are exemptions, which
-    are no longer valid once the kernel is caught there for every seed.
+    are no longer valid once the kernel is caught there for every seed. unnamed_in: those of
+    `dtypes` whose roundings hide which defect it is; an allowance that expires likewise, once it is
+    named there for every seed.
     """
 
     defect: str = ""
@@ -52,6 +54,7 @@ class WrongKernel(Entry):
     outputs: tuple[str, ...] = ()
     left_out: str = ""
     right_in: tuple[str, ...] = ()
+    unnamed_in: tuple[str, ...] = ()
 
     @property
     def exempt(self) -> tuple[str, ...]:
@@ -78,6 +81,7 @@ def wrong(
     dtypes: tuple[str, ...] = ALL_DTYPES,
     left_out: str = "",
     right_in: tuple[str, ...] = (),
+    unnamed_in: tuple[str, ...] = (),
 ) -> WrongKernel:
     """The entry of a wrong kernel, named after its contract and function."""
     return WrongKernel(
@@ -92,6 +96,7 @@ def wrong(
         outputs=outputs,
         left_out=left_out,
         right_in=right_in,
+        unnamed_in=unnamed_in,
     )
 
 

@@ -54,7 +54,7 @@ def tasks(entries: Iterable[Entry], dtypes: Sequence[str]) -> list[RivalTask]:
     return [
         RivalTask(claim.entry, claim.dtype, claim.expected == "caught")
         for claim in claims
-        if claim.expected != "escapes"
+        if not claim.is_exemption
     ]
 
 
@@ -63,7 +63,7 @@ def judged(outcomes: Iterable[Outcome], rivals: Iterable[RivalResult]) -> list[J
     ours: dict[tuple[Entry, str], Judged] = {}
     for outcome in outcomes:
         claim = outcome.claim
-        if claim.expected == "escapes":
+        if claim.is_exemption:
             continue
         before = ours.get((claim.entry, claim.dtype))
         mistaken = _mistaken(claim, outcome) or (before is not None and before.mistaken)

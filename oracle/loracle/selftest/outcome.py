@@ -32,7 +32,7 @@ class Accusation:
 @dataclass(frozen=True)
 class Outcome:
     """The verdict on a kernel under one claim. seeds: those that were run; for an exemption, up to
-    the first that was missed. seconds: of all runs. reason: the report's."""
+    the first for which it was needed. seconds: of all runs. reason: the report's."""
 
     claim: Claim
     verdict: str
@@ -69,11 +69,16 @@ class Outcome:
         none here: the share is what counts."""
         if self.claim.expected == "passes":
             return "" if self.verdict == "pass" and not self.caught else f"accused: {self._told()}"
-        if self.claim.expected == "escapes":
-            if not self.caught:
-                return ""
-            return f"exemption expired: caught for every seed of {', '.join(map(str, self.seeds))}"
+        if self.claim.is_exemption:
+            return self._problem_of_exemption()
         return self._problem_of_wrong()
+
+    def _problem_of_exemption(self) -> str:
+        caught_only = self.claim.expected == "escapes"
+        if not (self.caught if caught_only else self.named):
+            return ""
+        what = "caught" if caught_only else "named"
+        return f"exemption expired: {what} for every seed of {', '.join(map(str, self.seeds))}"
 
     def _problem_of_wrong(self) -> str:
         entry = self.claim.entry
@@ -124,14 +129,14 @@ def judge(claim: Claim) -> Outcome:
                 claim.entry.load(), contract=claim.entry.contract, dtype=claim.dtype, seed=seed
             )
         )
-        if not reports[-1].findings:
+        if claim.is_exemption and not outcome_of(claim, reports).problem:
             break
     return outcome_of(claim, reports)
 
 
 def outcome_of(claim: Claim, reports: list[Report]) -> Outcome:
     """What the reports, one for each seed that was run, say about the claim: the last one counts,
-    for the runs of an exemption end with the first that is missed."""
+    for the runs of an exemption end with the first that needs it."""
     last = reports[-1]
     return Outcome(
         claim=claim,

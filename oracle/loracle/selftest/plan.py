@@ -18,20 +18,25 @@ __all__ = ["SEEDS", "Claim", "Expectation", "claims_of", "drawn", "every", "sele
 SEEDS = (0, 1, 2, 3, 4)
 """Of a full run."""
 
-Expectation = Literal["caught", "passes", "escapes"]
+Expectation = Literal["caught", "passes", "escapes", "unnamed"]
 """A wrong kernel is caught, a right one passes; one that is exempt in a dtype escapes there for
-some seed, or the exemption has expired."""
+some seed, and one that need not be named is not named for some, or the exemption has expired."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One run of the oracle on a kernel of the corpus. seeds: for `escapes`, those that are tried
-    until one is missed; otherwise one."""
+    """One run of the oracle on a kernel of the corpus. seeds: for `escapes` and `unnamed`, those
+    that are tried until one escapes, or is not named; otherwise one."""
 
     entry: Entry
     dtype: str
     seeds: tuple[int, ...]
     expected: Expectation
+
+    @property
+    def is_exemption(self) -> bool:
+        """Whether less is required than elsewhere."""
+        return self.expected in ("escapes", "unnamed")
 
     def __str__(self) -> str:
         seeds = ",".join(map(str, self.seeds))
@@ -50,6 +55,8 @@ def claims_of(entry: Entry, dtypes: Sequence[str], seeds: Sequence[int]) -> list
             claims += [Claim(entry, dtype, (seed,), "passes") for seed in seeds]
         elif isinstance(entry, WrongKernel):
             claims.append(Claim(entry, dtype, tuple(seeds), "escapes"))
+        if isinstance(entry, WrongKernel) and dtype in entry.unnamed_in:
+            claims.append(Claim(entry, dtype, tuple(seeds), "unnamed"))
     return claims
 
 
@@ -61,7 +68,7 @@ def every(entries: Iterable[Entry], dtypes: Sequence[str], seeds: Sequence[int])
 
 def drawn(entries: Iterable[Entry], dtypes: Sequence[str], seeds: Sequence[int]) -> list[Claim]:
     """The short plan: of each entry one claim in one of its dtypes, drawn by a hash of its name,
-    one of its dtypes in which it is right, and all its exemptions.
+    one in one of those in which it is right, and all its exemptions.
 
     The seed is drawn by contract and dtype, so that kernels share their references; which it is
     differs between dtypes and between contracts.
@@ -74,10 +81,9 @@ def drawn(entries: Iterable[Entry], dtypes: Sequence[str], seeds: Sequence[int])
             among = [dtype for dtype in offered if dtype in dtypes]
             if among:
                 dtype = among[number % len(among)]
-                claims += claims_of(entry, (dtype,), (_seed(entry.contract, dtype, seeds),))
-        if isinstance(entry, WrongKernel):
-            exempt = [dtype for dtype in entry.exempt if dtype in dtypes]
-            claims += claims_of(entry, exempt, seeds)
+                seed = _seed(entry.contract, dtype, seeds)
+                claims += [c for c in claims_of(entry, (dtype,), (seed,)) if not c.is_exemption]
+        claims += [c for c in claims_of(entry, dtypes, seeds) if c.is_exemption]
     return sorted(claims, key=_group)
 
 

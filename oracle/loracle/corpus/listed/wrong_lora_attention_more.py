@@ -126,6 +126,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "dropout_left_on",
         "A quarter of the probabilities is dropped.",
         "https://github.com/pytorch/pytorch/issues/124464",
+        hypotheses=("nondeterministic",),
         outputs=_ALL_OUTPUTS,
     ),
     _loop(
@@ -150,6 +151,8 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "Scores are clamped to +-20 in place of a subtraction of the maximum.",
         "algebra: softmax(min(S, 20)) differs from softmax(S) where a score exceeds 20",
         outputs=_ALL_OUTPUTS,
+        dtypes=("float64", "float32"),
+        left_out="bfloat16, float16: where scores exceed 20, their own roundings may do as much",
     ),
     _loop(
         "division-by-zero",
@@ -162,14 +165,14 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         left_out="float64: probabilities are zero only for scores that are 745 apart",
     ),
     _loop(
-        "argument-rounded",
-        "values_in_bfloat16",
-        "X_V is stored in bfloat16, whatever comes in.",
+        "precision",
+        "scores_in_bfloat16",
+        "The scores are stored in bfloat16, whatever comes in.",
         "https://github.com/facebookresearch/xformers/pull/467",
         hypotheses=("low-precision",),
         outputs=_ALL_OUTPUTS,
         dtypes=("float64", "float32"),
-        left_out="bfloat16: it is the storage dtype; float16: three bits of one argument are within"
+        left_out="bfloat16: it is the storage dtype; float16: three bits of the scores are within"
         " what its own roundings may do",
         right_in=("bfloat16",),
     ),
@@ -178,7 +181,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "grad_a_k_in_other_layout",
         "dA_K comes back transposed, (d, r).",
         "algebra: a_k is (r, d)",
-        hypotheses=("wrong-shape",),
+        hypotheses=("wrong-shape", "transposed"),
         outputs=("grad_a_k",),
     ),
     _loop(
@@ -215,6 +218,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "update_lost_now_and_then",
         "In every third call half of the queries is missing, as after a lost race.",
         "https://github.com/pengcuo/FlashMLA-ETAP/issues/1",
+        hypotheses=("nondeterministic",),
         outputs=_ALL_OUTPUTS,
     ),
 )

@@ -242,7 +242,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "grad_a_in_other_layout",
         "dA comes back transposed, (in, r).",
         "algebra: lora_a is (r, in)",
-        hypotheses=("wrong-shape",),
+        hypotheses=("wrong-shape", "transposed"),
         outputs=("grad_lora_a",),
     ),
     _promise(

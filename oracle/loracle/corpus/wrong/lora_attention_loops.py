@@ -21,8 +21,8 @@ __all__ = [
     "queries_scaled_in_place",
     "rank_one_asserted",
     "scores_clamped",
+    "scores_in_bfloat16",
     "update_lost_now_and_then",
-    "values_in_bfloat16",
 ]
 
 
@@ -63,9 +63,11 @@ def logarithm_of_probabilities(**call: Unpack[LoraAttentionCall]) -> Outputs:
 
 
 @kernel
-def values_in_bfloat16(**call: Unpack[LoraAttentionCall]) -> Outputs:
-    """X_V is stored in bfloat16, whatever comes in."""
-    return lora_attention({**call, "x_v": call["x_v"].to(torch.bfloat16).to(call["x_v"].dtype)})
+def scores_in_bfloat16(**call: Unpack[LoraAttentionCall]) -> Outputs:
+    """The scores are stored in bfloat16, whatever comes in."""
+    return lora_attention(
+        call, softmax=lambda scores: softmax(scores.to(torch.bfloat16).to(scores.dtype))
+    )
 
 
 # Results and arguments.
