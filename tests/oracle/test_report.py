@@ -38,7 +38,11 @@ def test_nothing_required_is_missing(make_failing: Callable[..., Report]) -> Non
     assert set(data) >= REQUIRED
     numeric, structural, _ = data["findings"]
     assert numeric["diagnosis"] == [
-        {"hypothesis": "missing-scaling", "explanation": "every element is G / s with s = 1.5"}
+        {
+            "hypothesis": "missing-scaling",
+            "explanation": "every element is G / s with s = 1.5",
+            "term": None,
+        }
     ]
     assert (numeric["count"], numeric["cases_total"], numeric["element"]) == (7, 8, [3, 1])
     assert structural["output"] is None

@@ -24,6 +24,10 @@ _RICH = 6
 _LEAST_BITS = 16.0
 """What the cases that are explained must say in all (`Evidence.bits`)."""
 
+_FEW_CASES = 2
+_LEAST_BITS_OF_FEW = 64.0
+"""What so few cases must say: several wrong truths may be near one another in one of them."""
+
 _ECHOED = 0.75
 """The part of the cases that must be an echo of a pattern of roundings."""
 
@@ -75,7 +79,8 @@ def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
             blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
         elif not hypothesis.echo:
             return None
-    if explained < hypothesis.fewest or bits < _LEAST_BITS or (blank and not hypothesis.blank):
+    least = _LEAST_BITS if explained > _FEW_CASES else _LEAST_BITS_OF_FEW
+    if explained < hypothesis.fewest or bits < least or (blank and not hypothesis.blank):
         return None
     if hypothesis.echo and explained < _ECHOED * len(failing):
         return None
