@@ -82,8 +82,9 @@ def test_every_field_of_the_report_is_documented() -> None:
 
 
 def test_the_default_number_of_cases_is_documented() -> None:
-    assert {name: r.cases for name, r in REGIMES.items() if r.cases != 6} == {"long": 2}
-    assert "by default 6, and 2 of the regime `long`" in VALIDATE
+    fewer = {"long": 2, "extreme": 2, "structured": 3, "layouts": 3}
+    assert {name: r.cases for name, r in REGIMES.items() if r.cases != 6} == fewer
+    assert "by default 6; 3 of `structured` and `layouts`, 2 of `long` and `extreme`" in VALIDATE
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -129,3 +130,10 @@ def test_the_attention_kernel_of_the_guide_passes_and_its_correction_is_needed(
     assert set(wrong) == {"grad_a_q", "grad_b_q", "grad_a_k", "grad_b_k"}
     for finding in wrong.values():
         assert finding.diagnosis[0].hypothesis == "missing-softmax-correction"
+
+
+def test_every_regime_is_in_the_table_of_inputs() -> None:
+    text = (ROOT / "docs/how-verdicts-come-about.md").read_text()
+    table = section(text, "Cases").split("### Regimes")[1]
+    named = re.findall(r"^\|[^|]+\|([^|]+)\|$", table, flags=re.MULTILINE)
+    assert {name for cell in named for name in re.findall(r"`([\w-]+)`", cell)} == set(REGIMES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,12 @@ class Case:
 @dataclass(frozen=True)
 class Inputs:
     """The arguments of one call: float64 arrays whose entries are exact in the case's dtype, of the
-    contract's shapes, and float arguments, exact in the dtype too."""
+    contract's shapes, and float arguments, exact in the dtype too.
+
+    layouts: how some of the tensors lie in memory (`loracle.harness.layouts`); the others are
+    contiguous. The values are the same in every layout.
+    """
 
     tensors: Mapping[str, npt.NDArray[np.float64]]
     scalars: Mapping[str, float]
+    layouts: Mapping[str, str] = field(default_factory=dict)

@@ -94,12 +94,13 @@ def chosen_cases(
     Raises UsageError on a regime that the contract does not have or a case that is not of that
     form.
     """
-    known = regimes_of(contract)
+    known = regimes_of(contract, on_request=True)
     if only_cases is not None:
         named = [_named_case(contract, dtype, seed, key, known) for key in _several(only_cases)]
         # A case that is named twice, as designed:0 and designed:00, is evidence once.
         return list(dict.fromkeys(named))
-    chosen = known if regimes is None else tuple(dict.fromkeys(_several(regimes)))
+    default = regimes_of(contract)
+    chosen = default if regimes is None else tuple(dict.fromkeys(_several(regimes)))
     for regime in chosen:
         _check_regime(regime, contract, known)
     if not chosen:

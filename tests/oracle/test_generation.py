@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -115,11 +116,12 @@ def test_inputs_are_exact_in_the_dtype(contract: str, regime: str, seed: int, in
 @given(seed=seeds)
 def test_scalings_hide_nothing(contract: str, regime: str, seed: int) -> None:
     """A scaling of 1, 2, 1/2 or 1/r would hide a missing, doubled or inverted one; all three occur
-    in a default run."""
+    wherever there are three cases."""
     if "scaling" not in CONTRACTS[contract].scalars:
         return
     seen = set()
-    expected = set(LARGE_SCALINGS if regime == "long" else SCALINGS)
+    scalings = LARGE_SCALINGS if regime == "long" else SCALINGS
+    expected = set(scalings[: REGIMES[regime].cases])
     for index in range(REGIMES[regime].cases):
         case = a_case(contract, "float32", regime, index, seed)
         scaling = generate(case).scalars["scaling"]
@@ -156,8 +158,11 @@ def test_a_default_run_has_every_shape(contract: str, seed: int) -> None:
             "rectangular": any(s["in"] != s["out"] for s in sizes),
             "batch of one": any(s["batch"] == 1 for s in sizes),
             "batches": any(s["batch"] >= 2 for s in sizes),
-            "r > 1": any(s["r"] > 1 for s in sizes),
             "r differs": any(s["r"] not in (s["in"], s["out"]) for s in sizes),
+            "r = d": any(s["r"] == s["in"] == s["out"] > 1 for s in sizes),
+            "one token": any(s["length"] == 1 for s in sizes),
+            "rows beyond a block": any(s["batch"] * s["length"] > 128 for s in sizes),
+            "width beyond a block": any(s["in"] > 64 and s["in"] % 16 for s in sizes),
         }
     else:
         shapes = {
@@ -166,7 +171,13 @@ def test_a_default_run_has_every_shape(contract: str, seed: int) -> None:
             "L > M": any(s["L"] > s["M"] for s in sizes),
             "r = d": any(s["r"] == s["d"] > 1 for s in sizes),
             "1 < r < d": any(1 < s["r"] < s["d"] for s in sizes),
+            "L = 1": any(s["L"] == 1 < s["M"] for s in sizes),
+            "M = 1": any(s["M"] == 1 for s in sizes),
+            "M beyond a block": any(s["M"] > 64 and s["M"] % 16 for s in sizes),
+            "d beyond a block": any(s["d"] > 64 and s["d"] % 16 for s in sizes),
         }
+    for rank in (1, 3):
+        shapes[f"r = {rank}"] = any(s["r"] == rank for s in sizes)
     assert all(shapes.values()), shapes
 
 
@@ -279,6 +290,166 @@ def test_cases_of(contract: str) -> None:
     some = cases_of(known, "float32", 3, regimes[1:2], 2)
     assert some == everything[4:6]
     assert [case.key for case in some] == [f"{regimes[1]}:0", f"{regimes[1]}:1"]
+
+
+def pairs(rows: Array) -> tuple[Array, Array]:
+    """Every first and every second of two rows."""
+    count = len(rows) // 2 * 2
+    return rows[0:count:2], rows[1:count:2]
+
+
+def tokens(tensor: Array) -> Array:
+    """All axes but the last as one."""
+    return tensor.reshape(-1, tensor.shape[-1])
+
+
+def rank(matrix: Array) -> int:
+    """Exactly, by elimination over the rationals."""
+    left = [[Fraction(entry) for entry in row] for row in matrix.tolist()]
+    found = 0
+    while any(any(row) for row in left):
+        row = next(row for row in left if any(row))
+        column = next(i for i, entry in enumerate(row) if entry)
+        left = [
+            [
+                entry - other[column] / row[column] * pivot
+                for entry, pivot in zip(other, row, strict=True)
+            ]
+            for other in left
+        ]
+        found += 1
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 3 * n))
+def test_repeated_tokens_are_equal_and_their_gradients_cancel(
+    dtype: str, seed: int, index: int
+) -> None:
+    """In the dtype, after rounding. Catches a repetition of a copy, and gradients that add up."""
+    contract = CONTRACTS["lora-linear"]
+    inputs = generate(a_case("lora-linear", dtype, "structured", index, seed))
+    one, two = pairs(tokens(inputs.tensors["x"]))
+    assert np.array_equal(one, two)
+    magnitudes = {n: np.abs(t) for n, t in inputs.tensors.items()}
+    scaling = abs(inputs.scalars["scaling"])
+    natural = in_double(contract, Inputs(magnitudes, {"scaling": scaling}))
+    for name, truth in in_double(contract, inputs).items():
+        if name.startswith("grad_lora"):
+            assert (natural[name] >= 20 * np.abs(truth)).all(), name
+    for contract_name, names in (("aloragc", ("c1", "c2")), ("lora-attention", ("x_q", "x_k"))):
+        tensors = generate(a_case(contract_name, dtype, "structured", index, seed)).tensors
+        for name in names:
+            one, two = pairs(tensors[name])
+            assert np.array_equal(one, two)
+        values = pairs(tensors["c3" if contract_name == "aloragc" else "x_v"])
+        assert (values[0] != values[1]).any(axis=1).all()
+        assert np.array_equal(pairs(tensors["y"])[0], -pairs(tensors["y"])[1])
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 3 * n + 1))
+def test_integers_are_small_and_some_tokens_are_zero(
+    contract: str, dtype: str, seed: int, index: int
+) -> None:
+    """Catches a scale that is no power of two, adapters that are zero by chance, and scores of
+    which none are equal."""
+    inputs = generate(a_case(contract, dtype, "structured", index, seed))
+    for name, tensor in inputs.tensors.items():
+        integers = tensor * 8
+        assert np.array_equal(integers, np.rint(integers))
+        assert np.abs(tensor).max() <= 3
+        empty = (tokens(tensor) == 0).all(axis=1).sum()
+        assert empty == (name in ("x", "grad_output", "c1", "c2", "c3", "x_q", "x_k", "x_v"))
+    if contract != "lora-linear":
+        exact = scores(inputs)
+        assert (exact == 0).any()
+        assert any(len(np.unique(row)) < len(row) for row in exact)
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 3 * n + 2))
+def test_deficient_ranks_are_deficient(contract: str, dtype: str, seed: int, index: int) -> None:
+    """In exact arithmetic, after rounding to the dtype. Catches a product of two factors, which is
+    of full rank again once it is rounded."""
+    case = a_case(contract, dtype, "structured", index, seed)
+    inputs, full = generate(case), generate(a_case(contract, dtype, "ragged", 1, seed))
+    adapters = [n for n in inputs.tensors if n.removeprefix("lora_")[0] in "ab"]
+    assert len(adapters) == (6 if contract == "lora-attention" else 2)
+    for name in adapters:
+        assert 1 <= rank(inputs.tensors[name]) < dict(case.sizes)["r"], name
+        assert rank(full.tensors[name]) == min(full.tensors[name].shape), name
+        assert (inputs.tensors[name] == 0).any() == (name.removeprefix("lora_")[0] == "a")
+    if contract == "lora-attention":
+        for name in ("x_k", "x_v"):
+            assert np.array_equal(inputs.tensors[name], inputs.tensors["x_q"])
+
+
+@pytest.mark.parametrize("contract", ATTENTION)
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 2 * n))
+def test_one_massive_query_has_scores_of_ten_thousand(
+    contract: str, dtype: str, seed: int, index: int
+) -> None:
+    """And one key that stands out from all others by more than any rounding moves them, so that no
+    honest kernel takes another one. The other queries have ordinary scores."""
+    inputs = generate(a_case(contract, dtype, "extreme", index, seed))
+    found = scores(inputs)
+    massive = int(np.argmax(np.abs(found).max(axis=1)))
+    ordered = np.sort(found[massive])
+    magnitudes = projected(inputs, "q", magnitudes=True) @ projected(inputs, "k", magnitudes=True).T
+    natural_scale = magnitudes[massive].max() * inputs.scalars.get("beta", 1.0)
+    # Rounding to bfloat16 may have moved them by one part in a hundred or two.
+    assert natural_scale < 6.2e4
+    assert 0.97e4 < ordered[-1] < 1.03e4 or (natural_scale > 5.8e4 and ordered[-1] > 4e3)
+    # Some eight roundings of bfloat16, each of the whole natural scale and to the same side.
+    assert ordered[-1] - ordered[-2] > 8 * 2.0**-9 * natural_scale
+    assert np.abs(np.delete(found, massive, axis=0)).max() < 50
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 2 * n))
+def test_one_activation_is_massive(dtype: str, seed: int, index: int) -> None:
+    x = generate(a_case("lora-linear", dtype, "extreme", index, seed)).tensors["x"]
+    ordered = np.sort(np.abs(x).ravel())
+    assert ordered[-1] == 512
+    assert ordered[-2] < 16
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, index=indices.map(lambda n: 2 * n + 1))
+def test_every_dtype_has_subnormal_tokens(contract: str, dtype: str, seed: int, index: int) -> None:
+    """Whole tokens whose entries are below the smallest normal number, and not all zero; the
+    reciprocal of the largest of them overflows in the dtype."""
+    inputs = generate(a_case(contract, dtype, "extreme", index, seed))
+    form = FORMATS[dtype]
+    for name in (
+        ("x", "grad_output")
+        if contract == "lora-linear"
+        else (("c1",) if contract == "aloragc" else ("x_q",))
+    ):
+        largest = np.abs(tokens(inputs.tensors[name])).max(axis=1)
+        subnormal = (largest > 0) & (largest < form.smallest_normal)
+        assert subnormal.any(), name
+        reciprocal = 1 / Fraction(float(largest[subnormal].min()))
+        assert reciprocal > Fraction(form.largest)
+        assert (largest > 0.01).any()
+
+
+@given(seed=seeds, index=indices)
+def test_layouts_are_of_the_upstream_gradient(seed: int, index: int) -> None:
+    """Of batches of several tokens, else a transposition is none; where it is expanded, there is
+    one value."""
+    inputs = generate(a_case("lora-linear", "float32", "layouts", index, seed))
+    layout = ("transposed", "sliced", "expanded")[index % 3]
+    upstream = inputs.tensors["grad_output"]
+    assert inputs.layouts == {"grad_output": layout}
+    assert min(upstream.shape) > 1
+    assert (len(np.unique(upstream)) == 1) == (layout == "expanded")
+    assert upstream.all()
 
 
 def test_every_regime_serves_a_contract_and_says_what_it_reveals() -> None:

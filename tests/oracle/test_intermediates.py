@@ -72,7 +72,7 @@ DEVICES = [
     ),
 ]
 REGIMES = regimes_of(CONTRACTS["aloragc"])
-IN_REACH = [regime for regime in REGIMES if regime != "saturated"]
+IN_REACH = [regime for regime in REGIMES if regime not in ("saturated", "extreme")]
 SATURATED = [(BRACKETS[0], 1), (BRACKETS[1], 0), (BRACKETS[2], 0)]
 """Scores of 100: no rank will do. Brackets and indices of cases whose degree is soon found."""
 

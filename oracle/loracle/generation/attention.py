@@ -15,11 +15,13 @@ __all__ = [
     "aloragc_long",
     "aloragc_lora_init",
     "aloragc_saturated",
+    "gaussian_inputs",
     "lora_attention_at_norm",
     "lora_attention_designed",
     "lora_attention_long",
     "lora_attention_lora_init",
     "lora_attention_saturated",
+    "scores_of",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -194,6 +196,22 @@ def _lora_attention_gaussian(
         tensors[f"b_{projection}"] = gaussian(generator, d, rank, scale=rank**-0.5)
     scalars = {"scaling": SCALINGS[index % len(SCALINGS)], "beta": BETAS[(index // 3) % len(BETAS)]}
     return tensors, scalars
+
+
+def gaussian_inputs(contract: str, generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """Gaussian inputs of either contract, with scores of order one."""
+    if contract == "aloragc":
+        return Raw(_aloragc_gaussian(generator, sizes), {})
+    return Raw(*_lora_attention_gaussian(generator, sizes, index))
+
+
+def scores_of(contract: str, raw: Raw) -> Array:
+    """beta Q K^T, or C1 (W + B A) C2^T."""
+    t = raw.tensors
+    if contract == "aloragc":
+        return np.asarray(t["c1"] @ (t["w"] + t["b"] @ t["a"]) @ t["c2"].T)
+    queries, keys = (_projected(t, projection, raw.scalars["scaling"]) for projection in "qk")
+    return np.asarray(raw.scalars["beta"] * (queries @ keys.T))
 
 
 def _projected(tensors: dict[str, Array], projection: str, scaling: float) -> Array:

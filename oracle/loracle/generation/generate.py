@@ -48,4 +48,4 @@ def generate(case: Case) -> Inputs:
     sizes = regime.sizes[case.contract](generator, case.index)
     raw = regime.makers[case.contract](generator, sizes, case.index)
     tensors = {name: round_to_format(value, case.dtype) for name, value in raw.tensors.items()}
-    return Inputs(tensors, raw.scalars)
+    return Inputs(tensors, raw.scalars, raw.layouts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loracle.contracts import Contract
-from loracle.generation import attention, linear
+from loracle.generation import attention, attention_structures, linear, linear_structures
 from loracle.generation.sampling import Raw, Sizes
 
 __all__ = ["REGIMES", "Regime", "regimes_of"]
@@ -22,7 +22,8 @@ class Regime:
 
     reveals: which bugs need it. sizes: draws the sizes of case `index`; the inputs of a contract
     are drawn by makers[contract](generator, sizes, index), before rounding to the dtype. cases:
-    how many a default run has.
+    how many a default run has. on_request: a default run has none, since the contract does not
+    promise it; it is named by whoever wants it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Regime:
     makers: Mapping[str, Callable[[np.random.Generator, Sizes, int], Raw]]
     sizes: Mapping[str, Callable[[np.random.Generator, int], Sizes]]
     cases: int = 6
+    on_request: bool = False
 
 
 def _choice(generator: np.random.Generator, options: Sequence[int]) -> int:
@@ -71,6 +73,20 @@ def _linear_sizes(
     return draw
 
 
+def _pinned(
+    draw: Callable[[np.random.Generator, int], Sizes], pins: Mapping[int, Mapping[str, int | str]]
+) -> Callable[[np.random.Generator, int], Sizes]:
+    """Some sizes of some of every six cases are not left to chance; a symbol stands for its
+    size."""
+
+    def pinned(generator: np.random.Generator, index: int) -> Sizes:
+        sizes = draw(generator, index)
+        changed = pins.get(index % 6, {})
+        return {**sizes, **{s: sizes[n] if isinstance(n, str) else n for s, n in changed.items()}}
+
+    return pinned
+
+
 _TYPICAL = _attention_sizes((5, 8, 12, 16, 24), (4, 6, 8, 3))
 _SMALL = _attention_sizes((3, 4), (2, 3, 4))
 
@@ -105,10 +121,15 @@ _ALL: tuple[Regime, ...] = (
     ),
     Regime(
         "typical",
-        "Gaussian inputs at the sizes of a unit test, square and rectangular weights, batch of two"
-        " and more.",
+        "Sizes of a unit test, multiples of 4 and 8 among them: fast paths that are taken for those"
+        " alone.",
         {"lora-linear": linear.typical},
-        {"lora-linear": _linear_sizes((2, 3, 2), (4, 7, 12), (6, 8, 12, 16))},
+        {
+            "lora-linear": _pinned(
+                _linear_sizes((2, 3, 2), (4, 7, 12), (6, 8, 12, 16)),
+                {4: {"r": "in"}},
+            )
+        },
     ),
     _norm_regime(
         "sub-threshold",
@@ -124,7 +145,7 @@ _ALL: tuple[Regime, ...] = (
     Regime(
         "lora-init",
         "B = 0, as LoRA starts: the gradient of A is exactly zero and that of B is not; a kernel"
-        " that divides by the product, or returns noise for zero, shows here.",
+        " that divides by the product, or leaves out an adapter that does nothing yet, shows here.",
         {
             "lora-linear": linear.lora_init,
             "aloragc": attention.aloragc_lora_init,
@@ -137,8 +158,8 @@ _ALL: tuple[Regime, ...] = (
     ),
     Regime(
         "saturated",
-        "Scores of about +-100 and nearly tied pairs of keys: a softmax without subtraction of the"
-        " maximum overflows, and one that rounds its scores picks the wrong key.",
+        "Scores of about +-100 and nearly tied pairs of keys: a softmax that overflows, or that"
+        " takes large scores for a choice of one key.",
         {
             "aloragc": attention.aloragc_saturated,
             "lora-attention": attention.lora_attention_saturated,
@@ -147,15 +168,25 @@ _ALL: tuple[Regime, ...] = (
     ),
     Regime(
         "ragged",
-        "Sizes that are multiples of nothing: dropped or doubled tails of L, M, d or r.",
+        "Sizes of a few tiles of 16 that are multiples of nothing: dropped or doubled tails of L,"
+        " M, d or r.",
         {
             "lora-linear": linear.typical,
             "aloragc": lambda g, s, i: attention.aloragc_at_norm(g, s, 0.5),
             "lora-attention": lambda g, s, i: attention.lora_attention_at_norm(g, s, i, 0.5),
         },
         {
-            "lora-linear": _linear_sizes((3, 1, 5), (7, 11, 17), (5, 7, 11, 13, 19)),
-            **dict.fromkeys(_ATTENTION, _attention_sizes((17, 19, 23, 37), (5, 7, 3, 11))),
+            "lora-linear": _pinned(
+                _linear_sizes((3, 1, 5), (7, 11, 17), (5, 7, 11, 13, 19)),
+                {0: {"in": 19}, 1: {"r": 1}, 2: {"r": 3}},
+            ),
+            **dict.fromkeys(
+                _ATTENTION,
+                _pinned(
+                    _attention_sizes((17, 19, 23, 37), (5, 7, 3, 11)),
+                    {0: {"M": 37}, 1: {"r": 3}, 3: {"r": 1}},
+                ),
+            ),
         },
     ),
     Regime(
@@ -182,9 +213,73 @@ _ALL: tuple[Regime, ...] = (
             "lora-attention": lambda g, s, i: attention.lora_attention_at_norm(g, s, i, 1.0),
         },
         {
-            "lora-linear": _linear_sizes((1, 2), (1, 2, 3), (1, 2, 3)),
-            **dict.fromkeys(_ATTENTION, _attention_sizes((1, 2, 3), (1, 2, 3))),
+            "lora-linear": _pinned(
+                _linear_sizes((1, 2), (1, 2, 3), (1, 2, 3)), {0: {"length": 1}, 1: {"r": 1}}
+            ),
+            **dict.fromkeys(
+                _ATTENTION,
+                _pinned(_attention_sizes((1, 2, 3), (1, 2, 3)), {0: {"L": 1}, 1: {"M": 1}}),
+            ),
         },
+    ),
+    Regime(
+        "structured",
+        "Repeated tokens and duplicate keys, integers with ties and zero tokens, adapters of"
+        " deficient rank: look-ups by value, zeros taken for padding, ranks pruned because a part"
+        " of them is zero, and whatever holds for Gaussian inputs alone.",
+        {
+            "lora-linear": linear_structures.structured,
+            **{name: attention_structures.structured(name) for name in _ATTENTION},
+        },
+        {
+            "lora-linear": _pinned(
+                _linear_sizes((2, 3), (4, 6), (5, 6)), {2: {"r": 3}, 5: {"r": 3}}
+            ),
+            **dict.fromkeys(
+                _ATTENTION,
+                _pinned(_attention_sizes((6, 8, 10), (4, 6)), {2: {"r": 3}, 5: {"r": 3}}),
+            ),
+        },
+        cases=3,
+    ),
+    Regime(
+        "extreme",
+        "One massive activation, which makes scores of 10^4, and subnormal tokens: maxima, scales"
+        " and thresholds that are shared between tokens, values that are clipped, and reciprocals"
+        " that overflow.",
+        {
+            "lora-linear": linear_structures.extreme,
+            **{name: attention_structures.extreme(name) for name in _ATTENTION},
+        },
+        {
+            "lora-linear": _linear_sizes((2, 3), (4, 6), (5, 6)),
+            **dict.fromkeys(_ATTENTION, _attention_sizes((6, 8, 10), (4, 6))),
+        },
+        cases=2,
+    ),
+    Regime(
+        "layouts",
+        "An upstream gradient that is not contiguous, as that of a transposition, of a slice of Q,"
+        " K and V, or of a sum (stride 0): kernels that read it as if it were, or cannot view it.",
+        {"lora-linear": linear_structures.layouts},
+        {"lora-linear": _linear_sizes((2, 3), (3, 5), (4, 6))},
+        cases=3,
+    ),
+    Regime(
+        "two-dimensional",
+        "x, the output and their gradients without the axis of the batch: sums over an axis that is"
+        " counted from the front.",
+        {"lora-linear": linear_structures.two_dimensional},
+        {"lora-linear": _linear_sizes((1,), (5, 8, 13), (4, 6, 9))},
+        on_request=True,
+    ),
+    Regime(
+        "four-dimensional",
+        "x, the output and their gradients with two axes of batches: sums that leave one of them"
+        " out.",
+        {"lora-linear": linear_structures.four_dimensional},
+        {"lora-linear": _linear_sizes((4, 6), (3, 5), (4, 6, 9))},
+        on_request=True,
     ),
 )
 
@@ -192,6 +287,11 @@ REGIMES: Mapping[str, Regime] = {regime.name: regime for regime in _ALL}
 """The regimes by name, in the order in which a run takes them."""
 
 
-def regimes_of(contract: Contract) -> tuple[str, ...]:
-    """The names of the regimes that serve the contract."""
-    return tuple(name for name, regime in REGIMES.items() if contract.name in regime.makers)
+def regimes_of(contract: Contract, *, on_request: bool = False) -> tuple[str, ...]:
+    """The names of the regimes that serve the contract in a default run, and, if asked for, of
+    those that it has on request."""
+    return tuple(
+        name
+        for name, regime in REGIMES.items()
+        if contract.name in regime.makers and (on_request or not regime.on_request)
+    )

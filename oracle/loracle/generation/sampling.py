@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGE_SCALINGS", "SCALINGS", "Raw", "Sizes", "gaussian", "positive"]
+__all__ = [
+    "LARGE_SCALINGS",
+    "SCALINGS",
+    "SMALLEST",
+    "Array",
+    "Raw",
+    "Sizes",
+    "different_rows",
+    "gaussian",
+    "positive",
+    "signed_integers",
+]
 
 Array = npt.NDArray[np.float64]
 Sizes = Mapping[str, int]
@@ -21,12 +32,19 @@ LARGE_SCALINGS = (2.75, -3.25)
 """Beyond what a kernel might clamp to, and exact likewise."""
 
 
+SMALLEST = (2.0**-18, 2.0**-130, 2.0**-1026)
+"""A sixteenth of the smallest normal number of float16, of bfloat16 and float32, of float64. The
+reciprocal of a number of this size overflows in its format."""
+
+
 @dataclass(frozen=True)
 class Raw:
-    """Inputs before rounding to the dtype; scalars are exact in every dtype already."""
+    """Inputs before rounding to the dtype; scalars are exact in every dtype already. layouts: see
+    `Inputs`."""
 
     tensors: dict[str, Array]
     scalars: dict[str, float]
+    layouts: dict[str, str] = field(default_factory=dict)
 
 
 def gaussian(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> Array:
@@ -37,3 +55,14 @@ def gaussian(generator: np.random.Generator, *shape: int, scale: float = 1.0) ->
 def positive(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> Array:
     """Independent entries, uniform between scale / 2 and scale."""
     return np.asarray(generator.uniform(0.5, 1.0, shape) * scale)
+
+
+def signed_integers(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> Array:
+    """Independent entries, -3 to 3 without 0, times a scale that is to be a power of two."""
+    sizes = generator.integers(1, 4, shape) * (2 * generator.integers(0, 2, shape) - 1)
+    return np.asarray(sizes * scale, dtype=np.float64)
+
+
+def different_rows(generator: np.random.Generator, rows: int, count: int) -> Sequence[int]:
+    """`count` different ones of that many rows."""
+    return [int(row) for row in generator.permutation(rows)[:count]]

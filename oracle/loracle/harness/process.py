@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -18,6 +18,7 @@ from loracle.cases import Inputs
 from loracle.contracts import Contract, infer_contract
 from loracle.declaration import Declaration
 from loracle.errors import UsageError
+from loracle.evaluation import output_shapes
 from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
 from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused, Target
@@ -347,16 +348,8 @@ class _Signature:
 
 def _expected_shapes(loaded: Loaded, inputs: Inputs) -> dict[str, tuple[int, ...]]:
     """The shapes of the outputs, the symbols bound by the inputs' own shapes."""
-    sizes: dict[str, int] = {}
-    for name, symbols in loaded.contract.tensors.items():
-        shape = inputs.tensors[name].shape
-        if len(shape) != len(symbols):
-            raise ValueError(f"{name} has shape {shape}, {loaded.contract.name} has {symbols}")
-        for symbol, size in zip(symbols, shape, strict=True):
-            if sizes.setdefault(symbol, size) != size:
-                raise ValueError(f"{name} has {symbol} = {size}, others {sizes[symbol]}")
-    shapes: Mapping[str, Sequence[str]] = loaded.contract.outputs
-    return {name: tuple(sizes[symbol] for symbol in shapes[name]) for name in loaded.outputs}
+    shapes = output_shapes(loaded.contract, inputs)
+    return {name: shapes[name] for name in loaded.outputs}
 
 
 def _failure(hypothesis: str, explanation: str) -> Observation:

@@ -16,6 +16,7 @@ import torch
 from loracle.cases import Inputs
 from loracle.errors import Declined
 from loracle.harness.certificates import CERTIFICATE, read_certificate
+from loracle.harness.layouts import laid_out
 from loracle.harness.messages import Call, Observed
 from loracle.harness.stray import end_if_stray
 from loracle.harness.tracebacks import describe_exception
@@ -91,8 +92,8 @@ class Runner:
         )
 
     def _run(self, call: Call, seed: int) -> _Run:
-        tensors = {name: self._tensor(value) for name, value in call.inputs.tensors.items()}
-        before = {name: tensor.clone() for name, tensor in tensors.items()}
+        # A clone would not keep every layout.
+        tensors, before = self._tensors(call.inputs), self._tensors(call.inputs)
         # Random numbers differ between the two runs, so that spread shows them, and depend on the
         # case alone, so that a replay sees the same.
         torch.manual_seed(seed)
@@ -120,8 +121,14 @@ class Runner:
             # It has our end of the channel, and its answer would be taken for that of a later call.
             end_if_stray(self._serving)
 
+    def _tensors(self, inputs: Inputs) -> dict[str, torch.Tensor]:
+        """The kernel's own: leaves, contiguous but for those that have a layout."""
+        tensors = {name: self._tensor(value) for name, value in inputs.tensors.items()}
+        laid = {name: laid_out(tensors[name], layout) for name, layout in inputs.layouts.items()}
+        return tensors | laid
+
     def _tensor(self, value: npt.NDArray[np.float64]) -> torch.Tensor:
-        # torch.tensor copies always: the kernel's own memory, contiguous, a leaf.
+        # torch.tensor copies always.
         return torch.tensor(np.ascontiguousarray(value), dtype=self._dtype, device=self._device)
 
     def _wait(self) -> None:

@@ -36,11 +36,13 @@ def contract_text() -> Group:
 
 
 def regime_table() -> Table:
-    """One row per regime: name, contracts, which bugs need it to be seen."""
+    """One row per regime: name, contracts, which bugs need it to be seen, and whether a default run
+    has it."""
     table = _table("regime", "contracts", "reveals")
     for regime in REGIMES.values():
         contracts = "\n".join(name for name in CONTRACTS if name in regime.makers)
-        table.add_row(Text(regime.name, style="bold"), contracts, regime.reveals)
+        reveals = f"On request: {regime.reveals}" if regime.on_request else regime.reveals
+        table.add_row(Text(regime.name, style="bold"), contracts, reveals)
     return table
 
 

@@ -338,7 +338,11 @@ def _meaning_of_too_little(report: Report) -> str:
 
 def _regimes_left_out(report: Report) -> set[str]:
     """Regimes that were neither judged nor skipped: the user chose others."""
-    known = {name for name, regime in REGIMES.items() if report.contract in regime.makers}
+    known = {
+        name
+        for name, regime in REGIMES.items()
+        if report.contract in regime.makers and not regime.on_request
+    }
     return known - set(report.regimes) - {skipped["what"] for skipped in report.skipped}
 
 
