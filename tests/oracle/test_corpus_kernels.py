@@ -17,6 +17,7 @@ from loracle.contracts import CONTRACTS, infer_contract
 from loracle.corpus.catalogue import RIGHT, WRONG, RightKernel, WrongKernel
 from loracle.corpus.entry import ALL_DTYPES, Entry
 from loracle.diagnosis.hypotheses import NAMES
+from loracle.harness.layouts import laid_out
 
 Call = dict[str, Tensor | float]
 
@@ -87,6 +88,27 @@ def _without_b(call: Call) -> Call:
     return {k: torch.zeros_like(v) if k in ("lora_b", "b") else v for k, v in call.items()}  # type: ignore[arg-type]
 
 
+def _with_sliced_upstream(call: Call) -> Call:
+    """The upstream gradient between NaN in a wider buffer."""
+    return {**call, "grad_output": laid_out(_tensor(call, "grad_output"), "sliced")}
+
+
+def _with_transposed_upstream(call: Call) -> Call:
+    return {**call, "grad_output": laid_out(_tensor(call, "grad_output"), "transposed")}
+
+
+def _with_zero_key(call: Call) -> Call:
+    keys = _tensor(call, "x_k").clone()
+    keys[0] = 0
+    return {**call, "x_k": keys}
+
+
+def _tensor(call: Call, name: str) -> Tensor:
+    value = call[name]
+    assert isinstance(value, Tensor)
+    return value
+
+
 # The first two of each contract have the same sizes (for what is cached by shape), one is square
 # (for transpositions), none is a multiple of 16, and every rank has more than one column.
 GENERIC: Mapping[str, tuple[Call, ...]] = {
@@ -116,6 +138,11 @@ LONG: Mapping[str, tuple[Call, ...]] = {
 # B = 0, a rank of one, scores of a hundred: for the wrong kernels that are named alone, because a
 # right output is noise beside a zero truth, or has lost its digits.
 SPECIAL: Mapping[str, tuple[Call, ...]] = {
+    "lora-linear-upstream-read-as-contiguous": (_with_sliced_upstream(GENERIC["lora-linear"][0]),),
+    "lora-linear-upstream-viewed": (_with_transposed_upstream(GENERIC["lora-linear"][0]),),
+    "lora-attention-zero-tokens-taken-for-padding": (
+        _with_zero_key(_attention(19, 5, 3, 4, 2, 1.5)),
+    ),
     "lora-linear-skipped-when-b-is-zero": (_without_b(GENERIC["lora-linear"][0]),),
     "lora-linear-scaled-by-largest-entry": (_without_b(GENERIC["lora-linear"][0]),),
     "aloragc-skipped-when-b-is-zero": (_without_b(GENERIC["aloragc"][0]),),
@@ -131,8 +158,16 @@ LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
 
 
 def _rounded(call: Call, dtype: str) -> Call:
+    """A copy in the dtype, in memory that is laid out likewise."""
     target = getattr(torch, dtype)
-    return {k: v.to(target, copy=True) if isinstance(v, Tensor) else v for k, v in call.items()}
+    return {k: _copied(v, target) if isinstance(v, Tensor) else v for k, v in call.items()}
+
+
+def _copied(value: Tensor, dtype: torch.dtype) -> Tensor:
+    memory = torch.as_strided(value, (value.untyped_storage().nbytes() // 8,), (1,), 0).to(
+        dtype, copy=True
+    )
+    return torch.as_strided(memory, value.shape, value.stride(), value.storage_offset())
 
 
 def _truth(contract: str, call: Call) -> dict[str, Tensor]:
@@ -173,7 +208,7 @@ def _defects(
     truth = _truth(entry.contract, given)
     try:
         results = entry.load()(**given)
-    except ValueError:
+    except (ValueError, RuntimeError):
         yield "", "crash"
         return
     if any(not torch.equal(given[name], value) for name, value in kept.items()):  # type: ignore[arg-type]

@@ -146,6 +146,13 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _loop(
+        "mask",
+        "zero_tokens_taken_for_padding",
+        "Keys whose input is zero are masked.",
+        "algebra: a score of zero has the weight exp(0) = 1",
+        outputs=_ALL_OUTPUTS,
+    ),
+    _loop(
         "overflow-guard",
         "scores_clamped",
         "Scores are clamped to +-20 in place of a subtraction of the maximum.",

@@ -77,6 +77,21 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "https://github.com/ROCm/aiter/pull/2808",
         outputs=("grad_lora_b",),
     ),
+    _loop(
+        "strides",
+        "upstream_read_as_contiguous",
+        "dB reads G as if it were contiguous.",
+        "https://github.com/pytorch/pytorch/issues/133671",
+        hypotheses=("non-finite",),
+        outputs=("grad_lora_b",),
+    ),
+    _loop(
+        "strides",
+        "upstream_viewed",
+        "Raises where the upstream gradient cannot be viewed as a matrix.",
+        "https://github.com/ROCm/flash-attention/issues/40",
+        hypotheses=("crash",),
+    ),
     _term(
         "term-missing",
         "output_without_lora_term",

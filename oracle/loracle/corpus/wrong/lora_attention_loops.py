@@ -23,6 +23,7 @@ __all__ = [
     "scores_clamped",
     "scores_in_bfloat16",
     "update_lost_now_and_then",
+    "zero_tokens_taken_for_padding",
 ]
 
 
@@ -41,6 +42,18 @@ def keys_tail_dropped(**call: Unpack[LoraAttentionCall]) -> Outputs:
 def queries_beyond_block_skipped(**call: Unpack[LoraAttentionCall]) -> Outputs:
     """The loop over blocks of 64 queries ends after the first."""
     return lora_attention({**call, "x_q": call["x_q"][:64], "y": call["y"][:64]})
+
+
+@kernel
+def zero_tokens_taken_for_padding(**call: Unpack[LoraAttentionCall]) -> Outputs:
+    """Keys whose input is zero are masked, as padding is (if there are others)."""
+    padding = ~call["x_k"].any(dim=1)
+
+    def masked(scores: Tensor) -> Tensor:
+        hidden = padding if not padding.all() else torch.zeros_like(padding)
+        return softmax(scores.masked_fill(hidden, -torch.inf))
+
+    return lora_attention(call, softmax=masked)
 
 
 # Numbers.

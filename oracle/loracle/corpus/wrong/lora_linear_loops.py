@@ -18,7 +18,9 @@ __all__ = [
     "length_mean",
     "odd_rank_dropped",
     "rows_beyond_grid_skipped",
+    "upstream_read_as_contiguous",
     "upstream_read_with_strides_of_x",
+    "upstream_viewed",
     "view_in_place_of_transpose",
 ]
 
@@ -114,3 +116,21 @@ def upstream_read_with_strides_of_x(**call: Unpack[LoraLinearCall]) -> Outputs:
         return t.s * (g.T @ (t.x @ t.a.T))
 
     return lora_linear(call, grad_lora_b=grad_lora_b)
+
+
+@kernel
+def upstream_read_as_contiguous(**call: Unpack[LoraLinearCall]) -> Outputs:
+    """dB reads G from its first element on as if it were contiguous, whatever its strides."""
+    g = call["grad_output"]
+    stored = g.untyped_storage().nbytes() // g.element_size()
+    memory = torch.as_strided(g, (stored,), (1,), 0)
+    places = (g.storage_offset() + torch.arange(g.numel())) % stored
+    read = memory[places].view(-1, g.shape[-1])
+    return lora_linear(call, grad_lora_b=lambda t: t.s * (read.T @ (t.x @ t.a.T)))
+
+
+@kernel
+def upstream_viewed(**call: Unpack[LoraLinearCall]) -> Outputs:
+    """G is viewed as a matrix of rows, which raises where its strides do not allow that."""
+    g = call["grad_output"]
+    return lora_linear({**call, "grad_output": g.view(-1, g.shape[-1]).view(g.shape)})
