@@ -43,8 +43,14 @@ ROOT = Path(__file__).parents[2]
 P2_MISSING = "missing-softmax-correction"
 
 
-@pytest.mark.parametrize("output", ["output", "grad_lora_b", "grad_a", "grad_b_q", "grad_a_v"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("dtype", "output"),
+    [
+        *(("float32", output) for output in ("output", "grad_lora_b", "grad_a", "grad_b_q")),
+        ("bfloat16", "grad_lora_a"),
+        ("bfloat16", "grad_b"),
+    ],
+)
 def test_an_unrelated_error_has_no_name(output: str, dtype: str) -> None:
     """Random numbers of the right size, sorted entries, and the truth plus noise. Catches a
     diagnosis that always has an answer."""
@@ -250,7 +256,7 @@ def test_what_explains_all_cases_as_well_is_no_next_best() -> None:
 def test_one_case_that_says_little_has_no_name() -> None:
     """A single number that is near to a wrong truth; with as much in three cases it is named."""
     evidence = failing("lora-linear", "float32", 0, "grad_lora_a", times(lambda k: -1))
-    small = [e for e in evidence if e.truth.size == 1][:3]
+    small = [e for e in evidence if e.truth.size <= 2][:3]
     assert len(small) == 3
     assert names(small[:1]) == []
     assert names(small) == ["wrong-sign"]
@@ -286,14 +292,14 @@ def test_errors_of_one_size_are_low_precision_and_errors_that_lean_are_not() -> 
             generator = np.random.default_rng(case.index)
             tolerance = reference(case).null[output].tolerance
             noise = generator.uniform(-1, 1, result.shape) + along * np.sign(result)
-            return np.asarray(result + 0.15 * tolerance * 2.0**13 * noise)
+            return np.asarray(result + 0.15 * tolerance * 2.0**11 * noise)
 
         return plant
 
     evidence = failing("lora-linear", "float32", 0, "output", noisy(0.0))
     (found,) = diagnose(evidence)
     assert found.hypothesis == "low-precision"
-    assert "tf32 or float16" in found.explanation
+    assert "rounded to tf32 or float16" in found.explanation
     assert diagnose(evidence[:5]) == ()
     assert names(failing("lora-linear", "float32", 0, "output", noisy(2.0))) == []
 

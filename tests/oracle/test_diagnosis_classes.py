@@ -49,8 +49,6 @@ COMMON: dict[str, tuple[str, Plant]] = {
     "half": ("factor-two", times(lambda k: 0.5)),
     "zeros": ("zero-gradient", zeros),
     "any factor": ("constant-factor", times(lambda k: 1.375)),
-    "1/r": ("constant-factor", times(lambda k: 1 / k["r"])),
-    "sqrt(r)": ("constant-factor", times(lambda k: math.sqrt(k["r"]))),
 }
 
 SCORES: dict[str, tuple[str, Plant]] = {
@@ -305,6 +303,21 @@ GRADIENTS = "grad_x grad_lora_a grad_lora_b"
 TERMS = "output grad_x"
 ATTENTION = "grad_b_q grad_a_k grad_b_v"
 
+OF_SIZES = [
+    *planted(
+        "aloragc",
+        "grad_a grad_b",
+        ("1/r", "constant-factor", times(lambda k: 1 / k["r"])),
+        ("sqrt(r)", "constant-factor", times(lambda k: math.sqrt(k["r"]))),
+    ),
+    *planted("lora-linear", TERMS, ("1/r", "constant-factor", times(lambda k: 1 / k["r"]))),
+    *planted(
+        "lora-attention",
+        ATTENTION,
+        ("sqrt(L)", "constant-factor", times(lambda k: math.sqrt(k["L"]))),
+    ),
+]
+
 LAYERS = [
     *planted(
         "lora-linear",
@@ -359,9 +372,7 @@ LAYERS = [
             "no last row of a sample",
             "dropped-tail",
             rows_kept(
-                lambda batch, length: np.outer(
-                    np.ones(batch), np.arange(length) < max(length - 1, 1)
-                )
+                lambda batch, length: np.outer(np.ones(batch), np.arange(length) < length - 1)
             ),
         ),
         ("stale scaling", "stale-scalar", on(lambda i: with_scalars(i, scaling=1.5))),
@@ -482,7 +493,7 @@ ATTENTIONS = [
     ),
 ]
 
-PLANTED: list[tuple[str, str, str, str, Plant]] = [*FACTORS, *LAYERS, *ATTENTIONS]
+PLANTED: list[tuple[str, str, str, str, Plant]] = [*FACTORS, *OF_SIZES, *LAYERS, *ATTENTIONS]
 """Contract, output, what is planted, the class it belongs to, and the plant."""
 
 IDS = [f"{contract}-{output}-{what}" for contract, output, what, _, _ in PLANTED]
@@ -494,7 +505,7 @@ def test_planted_class_is_named(
 ) -> None:
     """In float32 first of all, or after a specific class of equal right; never with another class
     that a reader would take for the cause."""
-    found = names(failing(contract, "float32", 0, output, plant))
+    found = names(failing(contract, "float32", 0, output, plant, of_each=2))
     assert name in found
     # Generic before specific would send the reader the wrong way.
     if name != "constant-factor":

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from loracle.cases import Inputs
 from loracle.contracts import Contract
+from loracle_reference.floating_point import FORMATS
 
 __all__ = ["Evidence"]
 
@@ -21,6 +22,11 @@ _CLOSE = 1.5
 
 _CLOSER = 0.6
 """Distance to the hypothesis over distance to the truth, at most."""
+
+_MUCH_CLOSER = 1 / 64
+_FEW_ROUNDINGS = 16
+"""Distance over that to the truth, and over unit roundoff times the hypothesis, at most, where the
+hypothesis is so much larger than the truth that the slack says nothing of its errors."""
 
 _MOST_GROWTH = 16.0
 """The slack grows with the hypothesis no further: a truth that is smaller still has cancelled, and
@@ -75,9 +81,18 @@ class Evidence:
 
     def explained_by(self, hypothesis: Array) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
-        than to the truth."""
-        if not self._distance(hypothesis) <= _CLOSER * self._error:
+        than to the truth.
+
+        Up to rounding: by the slack, or, as the terms of a hypothesis may be much larger than those
+        of the truth, by a few roundings of its largest entry, if it is that much closer.
+        """
+        near = self._distance(hypothesis)
+        if not near <= _CLOSER * self._error:
             return False
+        if near <= _MUCH_CLOSER * self._error and near <= self._few_roundings * _largest(
+            hypothesis
+        ):
+            return True
         return self.closeness(hypothesis) <= _CLOSE
 
     def echoed_by(self, hypothesis: Array) -> bool:
@@ -107,6 +122,10 @@ class Evidence:
             norm = float((hypothesis * hypothesis).sum())
             product = float((self.computed * hypothesis).sum())
         return product / norm if 0 < norm < math.inf and math.isfinite(product) else None
+
+    @property
+    def _few_roundings(self) -> float:
+        return _FEW_ROUNDINGS * FORMATS[self.dtype].unit_roundoff
 
     @cached_property
     def _error(self) -> float:

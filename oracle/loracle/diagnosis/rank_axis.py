@@ -29,6 +29,9 @@ _ORDERS: tuple[tuple[str, Reorder], ...] = (
 """Of the rows of A, or of the columns of B, which it is told apart from by the other factor."""
 
 
+_PLACES = ("everywhere", "weights")
+
+
 def _of_layer(order: str, reorder: Reorder) -> Hypothesis:
     def change(layer: Layer) -> Layer | None:
         return replace(layer, a=reorder(layer.a)) if len(layer.a) > 1 else None
@@ -55,7 +58,9 @@ LINEAR_RANK_AXES: tuple[Hypothesis, ...] = (
 )
 
 
-def _of_projection(projection: str, suffix: str, order: str, reorder: Reorder) -> Hypothesis:
+def _of_projection(
+    projection: str, suffix: str, order: str, reorder: Reorder, where: str
+) -> Hypothesis:
     def change(problem: Problem) -> Problem | None:
         a = problem.a[projection]
         return problem.having("a", **{projection: reorder(a)}) if len(a) > 1 else None
@@ -65,6 +70,7 @@ def _of_projection(projection: str, suffix: str, order: str, reorder: Reorder) -
         f"{{output}} is what a{suffix} with its rank axis {order}, and b{suffix} as it is, give",
         "delta",
         change,
+        where=where,
     )
 
 
@@ -83,11 +89,16 @@ def _of_result(order: str, reorder: Reorder) -> Hypothesis:
 _RESULTS = tuple(_of_result(*order) for order in _ORDERS)
 
 ALORAGC_RANK_AXES: tuple[Hypothesis, ...] = (
-    *(_of_projection("q", "", *order) for order in _ORDERS),
+    *(_of_projection("q", "", *order, where) for order in _ORDERS for where in _PLACES),
     *_RESULTS,
 )
 
 ATTENTION_RANK_AXES: tuple[Hypothesis, ...] = (
-    *(_of_projection(m, f"_{m}", *order) for m in "qkv" for order in _ORDERS),
+    *(
+        _of_projection(m, f"_{m}", *order, where)
+        for m in "qkv"
+        for order in _ORDERS
+        for where in _PLACES
+    ),
     *_RESULTS,
 )

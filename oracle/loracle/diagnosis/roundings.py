@@ -25,6 +25,8 @@ Array = npt.NDArray[np.float64]
 Stored = Callable[[str, Array], Array]
 
 _FORMATS = ("float32", "tf32", "float16", "bfloat16")
+_SAID = {"tf32": "tf32 or float16"}
+"""Both have 11 bits: float16 alone is named where its range matters."""
 
 
 def _rounding(
@@ -38,7 +40,7 @@ def _rounding(
         with np.errstate(all="ignore"):
             return wrong(evidence, lambda array: rounded(array, form))
 
-    explanation = f"{{output}} is what {place} rounded to {form} gives"
+    explanation = f"{{output}} is what {place} rounded to {_SAID.get(form, form)} gives"
     return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
 
 
@@ -46,16 +48,20 @@ def _result(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
     return to_format(evidence.truth)
 
 
-def _all_inputs(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
-    if evidence.contract.name == "lora-linear":
-        names = {"x", "weight", "lora_a", "lora_b", "grad_output"}
-        return _layer(evidence, lambda n, v: to_format(v) if n in names else v)
+def _rounded_inputs(evidence: Evidence, to_format: Callable[[Array], Array]) -> Problem:
     right = problem_of(evidence.contract, evidence.inputs)
     x, w, a, b = (
         {m: to_format(array) for m, array in arrays.items()}
         for arrays in (right.x, right.w, right.a, right.b)
     )
-    problem = Problem(x, w, a, b, right.scaling, right.beta, to_format(right.y))
+    return Problem(x, w, a, b, right.scaling, right.beta, to_format(right.y))
+
+
+def _all_inputs(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    if evidence.contract.name == "lora-linear":
+        names = {"x", "weight", "lora_a", "lora_b", "grad_output"}
+        return _layer(evidence, lambda n, v: to_format(v) if n in names else v)
+    problem = _rounded_inputs(evidence, to_format)
     return gradient(evidence.output, projection_of(evidence), problem)
 
 
@@ -77,6 +83,19 @@ def _layer(evidence: Evidence, stored: Stored) -> Array:
     return value.reshape(evidence.truth.shape)
 
 
+def _every_operand(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    """As on a tensor core: what enters a product is rounded, its sum is not."""
+    if evidence.contract.name == "lora-linear":
+        return _layer(evidence, lambda n, v: v if n == "the adapter's term" else to_format(v))
+    right = _rounded_inputs(evidence, to_format)
+    weights = {}
+    for m, w in right.w.items():
+        exact = right.weight(m)
+        weights[m] = w + to_format(exact) - exact
+    steps = Steps(stored=lambda name, array: array if name == "S" else to_format(array))
+    return gradient(evidence.output, projection_of(evidence), right.having("w", **weights), steps)
+
+
 def _of_layer(place: str) -> Callable[[Evidence, Callable[[Array], Array]], Array]:
     return lambda evidence, to_format: _layer(
         evidence, lambda name, array: to_format(array) if name == place else array
@@ -93,7 +112,11 @@ _LAYER_PLACES = (
     ("lora_a", "delta"),
     ("lora_b", "delta"),
 )
-_WHOLE = (("every input", _all_inputs), ("the result", _result))
+_WHOLE = (
+    ("every input", _all_inputs),
+    ("every operand of a product", _every_operand),
+    ("the result", _result),
+)
 
 LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
     hypothesis

@@ -39,7 +39,7 @@ def _rows(layer: Layer, cut: Cut) -> Layer | None:
 
 
 def _length(layer: Layer, cut: Cut) -> Layer | None:
-    mask = None if layer.batch == 1 else cut.mask(layer.length)
+    mask = cut.mask(layer.length)
     return None if mask is None else _cut_rows(layer, np.tile(mask, layer.batch))
 
 
