@@ -9,6 +9,7 @@ BIN := .venv/bin
 CORE := .venv/.core-installed
 DOCS := .venv/.docs-installed
 PLOT := .venv/.plot-installed
+MUTATION := .venv/.mutation-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # The workers of pytest-xdist share the cores, so none of them may use them all.
@@ -17,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest clean
+.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest mutation clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -63,6 +64,15 @@ fine-tuning: $(CORE) $(PLOT)
 bench-specification: $(CORE)
 	env -u OMP_NUM_THREADS $(BIN)/python tests/benchmarks/timings.py
 
+# Changes the modules named in tests/mutation/setup.cfg in every small way and runs the tests that
+# concern them: what survives is listed, and shown by `mutmut show NAME` in build/mutation.
+mutation: export PYTHONPATH =
+mutation: export LORACLE_HYPOTHESIS_PROFILE = ci
+mutation: $(MUTATION)
+	$(BIN)/python tests/mutation/stage.py build/mutation
+	cd build/mutation && $(CURDIR)/$(BIN)/python -m mutmut run
+	cd build/mutation && $(CURDIR)/$(BIN)/python -m mutmut results
+
 clean:
 	rm -rf .venv build site .mypy_cache .pytest_cache .ruff_cache
 
@@ -76,6 +86,10 @@ $(CORE): .venv/bin/python pyproject.toml constraints.txt
 
 $(PLOT): $(CORE)
 	$(PIP) -e '.[plot]'
+	@touch $@
+
+$(MUTATION): $(CORE)
+	$(PIP) -e '.[mutation]'
 	@touch $@
 
 $(DOCS): $(CORE)

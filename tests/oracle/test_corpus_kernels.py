@@ -149,11 +149,11 @@ SPECIAL: Mapping[str, tuple[Call, ...]] = {
     "lora-attention-rank-one-asserted": (_attention(16, 5, 7, 4, 1, 1.5),),
     "lora-attention-scores-clamped": (_attention(18, 5, 7, 4, 2, 1.5, scores=40.0),),
 }
-# Scores of several hundred: only finiteness is looked at.
+# Scores of a thousand and more: only finiteness is looked at.
 LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
     "lora-linear": (),
-    "aloragc": (_aloragc(10, 5, 7, 4, 2, scores=200.0),),
-    "lora-attention": (_attention(11, 5, 7, 4, 2, 1.5, scores=200.0),),
+    "aloragc": (_aloragc(10, 5, 7, 4, 2, scores=800.0),),
+    "lora-attention": (_attention(11, 5, 7, 4, 2, 1.5, scores=800.0),),
 }
 
 

@@ -95,8 +95,6 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "algebra: exp(x - m) is at most 1 only if m is at least x",
         hypotheses=("no-max-subtraction", "non-finite"),
         outputs=_BOTH,
-        dtypes=("float32", "bfloat16", "float16"),
-        left_out="float64: overflows only beyond scores of 709, where no regime goes",
     ),
     _number(
         "precision",
