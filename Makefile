@@ -9,6 +9,7 @@ BIN := .venv/bin
 CORE := .venv/.core-installed
 DOCS := .venv/.docs-installed
 PLOT := .venv/.plot-installed
+MUTATION := .venv/.mutation-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # The workers of pytest-xdist share the cores, so none of them may use them all.
@@ -17,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning clean
+.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest mutation clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -51,12 +52,26 @@ bench: $(CORE) $(PLOT)
 	$(BIN)/loracle bench --transition --markdown docs/measured/bench-transition.md \
 		--plot docs/images/bench-transition
 
+# The oracle on its corpora, in full, beside other rules; docs/selftest.md includes the tables. `make
+# test` runs the short form, as tests/oracle/test_corpus.py.
+selftest: $(CORE)
+	$(BIN)/loracle selftest --full --compare --markdown docs/measured/selftest.md
+
 # Trains with the almost-linear gradient; docs/fine-tuning.md includes what this writes.
 fine-tuning: $(CORE) $(PLOT)
 	$(BIN)/python tests/benchmarks/fine_tuning.py docs/images --markdown docs/measured/fine-tuning.md
 
 bench-specification: $(CORE)
 	env -u OMP_NUM_THREADS $(BIN)/python tests/benchmarks/timings.py
+
+# Changes the modules named in tests/mutation/setup.cfg in every small way and runs the tests that
+# concern them: what survives is listed, and shown by `mutmut show NAME` in build/mutation.
+mutation: export PYTHONPATH =
+mutation: export LORACLE_HYPOTHESIS_PROFILE = ci
+mutation: $(MUTATION)
+	$(BIN)/python tests/mutation/stage.py build/mutation
+	cd build/mutation && $(CURDIR)/$(BIN)/python -m mutmut run
+	cd build/mutation && $(CURDIR)/$(BIN)/python -m mutmut results
 
 clean:
 	rm -rf .venv build site .mypy_cache .pytest_cache .ruff_cache
@@ -71,6 +86,10 @@ $(CORE): .venv/bin/python pyproject.toml constraints.txt
 
 $(PLOT): $(CORE)
 	$(PIP) -e '.[plot]'
+	@touch $@
+
+$(MUTATION): $(CORE)
+	$(PIP) -e '.[mutation]'
 	@touch $@
 
 $(DOCS): $(CORE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -20,7 +21,8 @@ _WIDTH = 100
 @dataclass(frozen=True)
 class Sheet:
     """title: one line. columns: headers, in one or two lines. rows: cells of text; a row that is
-    marked is shown in red. breaks: rows that a new group begins with. notes: one line each."""
+    marked is shown in red. breaks: rows that a new group begins with. notes: one line each. left:
+    headers of the columns that are words. long: of those whose text may take several lines."""
 
     title: str
     columns: tuple[str, ...]
@@ -28,17 +30,16 @@ class Sheet:
     marked: frozenset[int] = frozenset()
     breaks: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+    left: frozenset[str] = frozenset({"method"})
+    long: frozenset[str] = frozenset()
 
     def without_empty_columns(self, empty: str = "-") -> Sheet:
         """The same without columns in which there is nothing but `empty`."""
         kept = [i for i in range(len(self.columns)) if any(row[i] != empty for row in self.rows)]
-        return Sheet(
-            self.title,
-            tuple(self.columns[i] for i in kept),
-            tuple(tuple(row[i] for i in kept) for row in self.rows),
-            self.marked,
-            self.breaks,
-            self.notes,
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in kept),
+            rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
         )
 
 
@@ -57,7 +58,8 @@ def show(sheets: Sequence[Sheet], console: Console) -> None:
         two_lines = any("\n" in header for header in sheet.columns)
         for header in sheet.columns:
             text = f"\n{header}" if two_lines and "\n" not in header else header
-            table.add_column(text, justify="left" if header == "method" else "right", no_wrap=True)
+            justify: Literal["left", "right"] = "left" if header in sheet.left else "right"
+            table.add_column(text, justify=justify, no_wrap=header not in sheet.long)
         for number, row in enumerate(sheet.rows):
             if number in sheet.breaks and number:
                 table.add_section()
@@ -73,7 +75,7 @@ def markdown(sheets: Sequence[Sheet], command: str) -> str:
     parts = [f"```\n{command}\n```"]
     for sheet in sheets:
         headers = [header.replace("\n", " ") for header in sheet.columns]
-        rules = [":---" if header == "method" else "---:" for header in sheet.columns]
+        rules = [":---" if header in sheet.left else "---:" for header in sheet.columns]
         lines = [_line(headers), "|" + "|".join(rules) + "|"]
         for number, row in enumerate(sheet.rows):
             lines.append(_line([f"**{c}**" if number in sheet.marked else c for c in row]))

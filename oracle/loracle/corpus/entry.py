@@ -39,15 +39,27 @@ class Entry:
 class WrongKernel(Entry):
     """A kernel with one defect, to be caught in each of `dtypes`.
 
-    hypotheses: the diagnoses that would be right, any one of which must be named; empty where no
-    class of diagnosis describes the defect. outputs: those affected; empty where the defect is one
-    of the whole call (changed input, crash). left_out: why the other dtypes are not in `dtypes`,
-    empty if all four are.
+    defect: its class, a key of `loracle.corpus.defects.DEFECTS`. hypotheses: the diagnoses that
+    would be right, any one of which must be named; empty where no class of diagnosis describes the
+    defect. outputs: those affected; empty where the defect is one of the whole call (changed input,
+    crash). left_out: why the other dtypes are not in `dtypes`, empty if all four are. right_in:
+    those of them in which it keeps its contract, and must pass; the others are exemptions, which
+    are no longer valid once the kernel is caught there for every seed. unnamed_in: those of
+    `dtypes` whose roundings hide which defect it is; an allowance that expires likewise, once it is
+    named there for every seed.
     """
 
+    defect: str = ""
     hypotheses: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     left_out: str = ""
+    right_in: tuple[str, ...] = ()
+    unnamed_in: tuple[str, ...] = ()
+
+    @property
+    def exempt(self) -> tuple[str, ...]:
+        """The dtypes in which it is wrong and need not be caught."""
+        return tuple(d for d in ALL_DTYPES if d not in (*self.dtypes, *self.right_in))
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class RightKernel(Entry):
 def wrong(
     contract: str,
     module: str,
+    defect: str,
     function: str,
     what: str,
     source: str,
@@ -67,6 +80,8 @@ def wrong(
     outputs: tuple[str, ...] = (),
     dtypes: tuple[str, ...] = ALL_DTYPES,
     left_out: str = "",
+    right_in: tuple[str, ...] = (),
+    unnamed_in: tuple[str, ...] = (),
 ) -> WrongKernel:
     """The entry of a wrong kernel, named after its contract and function."""
     return WrongKernel(
@@ -76,9 +91,12 @@ def wrong(
         dtypes=dtypes,
         what=what,
         source=source,
+        defect=defect,
         hypotheses=hypotheses,
         outputs=outputs,
         left_out=left_out,
+        right_in=right_in,
+        unnamed_in=unnamed_in,
     )
 
 

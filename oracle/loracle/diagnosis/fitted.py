@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from loracle.diagnosis.evidence import Evidence
+from loracle.diagnosis.matching import say_enough
 from loracle.evaluation import bind_sizes
 from loracle.report import Diagnosis
 
@@ -49,7 +50,10 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
 
 
 def _fits(failing: Sequence[Evidence], factors: Sequence[float]) -> bool:
-    return all(e.explained_by(e.truth * c) for e, c in zip(failing, factors, strict=True))
+    multiples = [(e, e.truth * c) for e, c in zip(failing, factors, strict=True)]
+    if not all(e.explained_by(multiple) for e, multiple in multiples):
+        return False
+    return say_enough(len(failing), sum(e.bits(multiple) for e, multiple in multiples))
 
 
 def _size_factors(failing: Sequence[Evidence]) -> Iterator[tuple[str, list[float]]]:

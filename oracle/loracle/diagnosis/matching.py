@@ -11,7 +11,7 @@ import numpy.typing as npt
 from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.hypothesis import Hypothesis
 
-__all__ = ["Match", "count", "explains", "match", "probes", "said"]
+__all__ = ["Match", "count", "explains", "match", "probes", "said", "say_enough"]
 
 Array = npt.NDArray[np.float64]
 
@@ -79,12 +79,18 @@ def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
             blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
         elif not hypothesis.echo:
             return None
-    least = _LEAST_BITS if explained > _FEW_CASES else _LEAST_BITS_OF_FEW
-    if explained < hypothesis.fewest or bits < least or (blank and not hypothesis.blank):
+    if explained < hypothesis.fewest or (blank and not hypothesis.blank):
+        return None
+    if not say_enough(explained, bits):
         return None
     if hypothesis.echo and explained < _ECHOED * len(failing):
         return None
     return Match(hypothesis, explained, len(failing), worst)
+
+
+def say_enough(cases: int, bits: float) -> bool:
+    """Whether so many cases that are explained, and say so much, are no coincidence."""
+    return bits >= (_LEAST_BITS if cases > _FEW_CASES else _LEAST_BITS_OF_FEW)
 
 
 def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:

@@ -35,7 +35,16 @@ __all__ = ["CaseReference", "reference_of"]
 CACHE_VARIABLE = "LORACLE_CACHE_DIR"
 """Environment variable that moves the cache; empty switches it off."""
 
-_UNRELATED = {"adapters", "corpus", "demo", "diagnosis", "harness", "kernels", "presentation"}
+_UNRELATED = {
+    "adapters",
+    "corpus",
+    "demo",
+    "diagnosis",
+    "harness",
+    "kernels",
+    "presentation",
+    "selftest",
+}
 """Packages on which no cached number depends."""
 
 _HIGHEST_PRECISION = 16 * DEFAULT_PRECISION

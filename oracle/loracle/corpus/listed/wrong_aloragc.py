@@ -9,14 +9,17 @@ from loracle.corpus.entry import WrongKernel, wrong
 __all__ = ["WRONG_ALORAGC"]
 
 _BOTH = ("grad_a", "grad_b")
-_COARSER_THAN_16_BITS = (
-    "bfloat16, float16: coarser than, or as coarse as, their own roundings allow"
+_AS_COARSE_AS_BFLOAT16 = (
+    "bfloat16: it is the storage dtype; float16: three bits of one intermediate are within what its"
+    " own roundings may do"
 )
+_AS_COARSE_AS_FLOAT16 = "float16: it is the storage dtype; bfloat16: it has three bits less"
 
 _wrong = partial(wrong, "aloragc", "loracle.corpus.wrong.aloragc")
 
 WRONG_ALORAGC: tuple[WrongKernel, ...] = (
     _wrong(
+        "softmax-backward",
         "softmax_correction_missing",
         "p = f o q: the correction <f_j, q_j> f_j of the softmax is missing.",
         "https://github.com/aws-neuron/nki-samples/pull/81",
@@ -24,6 +27,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "softmax-backward",
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "algebra: p_j = f_j o q_j - <f_j, q_j> f_j (Definition 3.6, Lemma 3.2)",
@@ -31,6 +35,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "softmax-backward",
         "correction_of_first_block",
         "The correction of the softmax sums over the first 16 keys alone.",
         "https://github.com/NVIDIA/TransformerEngine/issues/3216",
@@ -38,12 +43,14 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "block-skipped",
         "keys_beyond_block_skipped",
         "The loop over blocks of 64 keys ends after the first.",
         "https://github.com/pytorch/pytorch/issues/196678",
         outputs=_BOTH,
     ),
     _wrong(
+        "transposed",
         "weight_gradient_transposed",
         "dL/dW is taken as C2^T p^T C1, its transpose.",
         "https://github.com/huggingface/diffusers/pull/14341",
@@ -51,6 +58,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "softmax-forward",
         "softmax_along_wrong_axis",
         "The softmax normalises over the queries.",
         "algebra: f = D^-1 exp(S) with D = diag(exp(S) 1) (Definition 3.4)",
@@ -58,15 +66,15 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "overflow-guard",
         "softmax_without_maximum",
         "exp of scores without subtraction of the row's maximum.",
         "https://github.com/pytorch/pytorch/issues/41508",
         hypotheses=("no-max-subtraction", "non-finite"),
         outputs=_BOTH,
-        dtypes=("float32", "bfloat16", "float16"),
-        left_out="float64: overflows only beyond scores of 709, where no regime goes",
     ),
     _wrong(
+        "softmax-scale",
         "scores_over_root_d",
         "The scores are divided by sqrt(d), though no scale was asked for.",
         "algebra: equation (3.3) has beta = 1",
@@ -74,6 +82,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "target-ignored",
         "target_ignored",
         "y = 0 in the residual.",
         "algebra: c = f C3 - y (Definition 3.5)",
@@ -81,6 +90,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "wrong-sign",
         "residual_wrong_sign",
         "The residual is y - Z.",
         "algebra: c = f C3 - y (Definition 3.5)",
@@ -88,6 +98,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "counted-twice",
         "loss_without_half",
         "The loss is ||Z - y||^2 without the half.",
         "algebra: the gradient of c^2 is 2 c, that of c^2 / 2 is c",
@@ -95,6 +106,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "mean-for-sum",
         "mean_squared_error",
         "The loss is a mean over the elements of the residual.",
         "algebra: equation (3.3) sums",
@@ -102,6 +114,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "transposed",
         "weight_transposed",
         "W^T in place of W.",
         "https://github.com/huggingface/diffusers/pull/14341",
@@ -109,6 +122,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "transposed",
         "delta_transposed",
         "A^T B^T in place of B A.",
         "https://github.com/huggingface/diffusers/pull/14341",
@@ -116,6 +130,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "zero-gradient",
         "grad_b_detached",
         "dB is exactly zero.",
         "https://github.com/linkedin/Liger-Kernel/pull/1298",
@@ -123,6 +138,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=("grad_b",),
     ),
     _wrong(
+        "tail",
         "keys_tail_dropped",
         "Keys beyond the last whole block of 16 are never visited.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
@@ -130,6 +146,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "tail",
         "last_query_dropped",
         "The last query does not contribute.",
         "https://github.com/pytorch/pytorch/issues/196678",
@@ -137,33 +154,40 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
+        "precision",
         "probabilities_in_bfloat16",
         "The probabilities are rounded to bfloat16 before the sums.",
         "https://github.com/facebookresearch/xformers/pull/467",
         hypotheses=("low-precision",),
         outputs=_BOTH,
         dtypes=("float64", "float32"),
-        left_out=_COARSER_THAN_16_BITS,
+        left_out=_AS_COARSE_AS_BFLOAT16,
+        right_in=("bfloat16",),
     ),
     _wrong(
+        "precision",
         "log_sum_exp_in_float16",
         "The log-sum-exp of each row is stored in float16.",
         "algebra: a relative error of f is an absolute one of the log-sum-exp",
         hypotheses=("low-precision",),
         outputs=_BOTH,
         dtypes=("float64", "float32"),
-        left_out=_COARSER_THAN_16_BITS,
+        left_out=_AS_COARSE_AS_FLOAT16,
+        right_in=("bfloat16", "float16"),
     ),
     _wrong(
+        "stale-state",
         "adapter_of_first_call",
         "W + B A is that of the first call with its shape for ever.",
         "algebra: a cache must know all that its value depends on",
         outputs=_BOTH,
     ),
     _wrong(
+        "lost-update",
         "block_missing_now_and_then",
         "In every third call a block of queries is missing, as after a lost race.",
         "https://github.com/Dao-AILab/flash-attention/issues/359",
+        hypotheses=("nondeterministic",),
         outputs=_BOTH,
     ),
 )

@@ -21,6 +21,7 @@ _promise = partial(wrong, "lora-linear", "loracle.corpus.wrong.lora_linear_calls
 
 WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
     _formula(
+        "scale-missing",
         "scaling_ignored",
         "s = 1 in the output and in every gradient.",
         "https://github.com/NVIDIA/TensorRT-LLM/issues/1668",
@@ -28,6 +29,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
+        "scale-missing",
         "scaling_missing_in_grad_a",
         "dA = (G B)^T X, without s.",
         "algebra: dA = s (G B)^T X",
@@ -35,6 +37,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_a",),
     ),
     _formula(
+        "scale-missing",
         "scaling_missing_in_grad_b",
         "dB = G^T (X A^T), without s.",
         "algebra: dB = s G^T (X A^T)",
@@ -42,6 +45,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _formula(
+        "scale-missing",
         "scaling_missing_in_grad_x",
         "dX = G W + (G B) A, without s: alpha is dropped from torch.add(base, x @ a, alpha=s).",
         "https://github.com/pytorch/pytorch/issues/167313",
@@ -49,6 +53,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _formula(
+        "scale-wrong",
         "scaling_squared_in_grad_a",
         "dA = s^2 (G B)^T X.",
         "algebra: dA = s (G B)^T X",
@@ -56,6 +61,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_a",),
     ),
     _formula(
+        "scale-wrong",
         "scaling_is_alpha",
         "s = alpha where alpha / r is meant.",
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
@@ -63,6 +69,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
+        "scale-wrong",
         "scaling_of_rslora",
         "s = alpha / sqrt(r) where alpha / r is meant.",
         "algebra: alpha / sqrt(r) = sqrt(r) (alpha / r)",
@@ -70,6 +77,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _formula(
+        "scale-wrong",
         "scaling_on_base_too",
         "y = s (x W^T + (x A^T) B^T).",
         "algebra: y = x W^T + s (x A^T) B^T",
@@ -77,6 +85,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("output", "grad_x"),
     ),
     _formula(
+        "wrong-sign",
         "grad_a_wrong_sign",
         "dA has the wrong sign.",
         "algebra: dA = s (G B)^T X",
@@ -84,6 +93,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_a",),
     ),
     _formula(
+        "counted-twice",
         "grad_a_added_twice",
         "dA is both accumulated in place and returned, and so counted twice.",
         "algebra: dA = s (G B)^T X",
@@ -91,6 +101,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_a",),
     ),
     _formula(
+        "zero-gradient",
         "grad_b_detached",
         "dB is exactly zero.",
         "https://github.com/unslothai/unsloth-zoo/issues/606",
@@ -98,6 +109,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _formula(
+        "term-missing",
         "grad_x_without_lora_term",
         "dX = G W.",
         "algebra: dX = G W + s (G B) A",
@@ -105,6 +117,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _formula(
+        "term-missing",
         "grad_x_without_base_term",
         "dX = s (G B) A.",
         "algebra: dX = G W + s (G B) A",
@@ -112,6 +125,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _formula(
+        "transposed",
         "weight_orientation_guessed",
         "x W in place of x W^T wherever W is square.",
         "https://github.com/huggingface/diffusers/pull/14341",
@@ -119,6 +133,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("output",),
     ),
     _formula(
+        "transposed",
         "delta_transposed_when_square",
         "dX uses A^T B^T in place of B A wherever W is square.",
         "https://github.com/huggingface/diffusers/pull/14341",
@@ -126,6 +141,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _formula(
+        "rank-permuted",
         "rank_axis_permuted",
         "The rank axis of A is reversed, that of B is not.",
         "algebra: B P A differs from B A for a permutation P",
@@ -133,6 +149,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("output", "grad_x", "grad_lora_b"),
     ),
     _formula(
+        "mean-for-sum",
         "batch_mean",
         "dA and dB are means over the batch.",
         "algebra: dA and dB are sums over batch and length",
@@ -140,6 +157,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ADAPTERS,
     ),
     _formula(
+        "batch-and-length",
         "first_sample_only",
         "dA and dB see the first sample of the batch alone.",
         "https://github.com/linkedin/Liger-Kernel/pull/1298",
@@ -147,6 +165,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ADAPTERS,
     ),
     _formula(
+        "tail",
         "last_token_dropped",
         "The sum in dB leaves out the last row.",
         "https://github.com/pytorch/pytorch/issues/196678",
@@ -154,6 +173,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _formula(
+        "tail",
         "tail_block_dropped",
         "The sum in dA leaves out the rows beyond the last whole block of 16.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
@@ -161,6 +181,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_a",),
     ),
     _formula(
+        "batch-and-length",
         "flattened_in_two_orders",
         "Batch and length of G are flattened in the other order than those of X in dB.",
         "https://github.com/Dao-AILab/flash-attention/issues/355",
@@ -168,6 +189,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _formula(
+        "upstream-replaced",
         "upstream_replaced_by_ones",
         "The upstream gradient is taken to be ones, as after output.sum().",
         "algebra: every gradient is linear in G",
@@ -175,6 +197,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_GRADIENTS,
     ),
     _formula(
+        "upstream-replaced",
         "upstream_replaced_by_mean",
         "Each row of the upstream gradient is replaced by its mean.",
         "algebra: every gradient is linear in G",
@@ -182,6 +205,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_GRADIENTS,
     ),
     _promise(
+        "precision",
         "inner_rounded_to_bfloat16",
         "G B and X A^T are rounded to bfloat16 before the sum over the rows.",
         "https://github.com/facebookresearch/xformers/pull/467",
@@ -189,8 +213,10 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ADAPTERS,
         dtypes=("float64", "float32"),
         left_out=_COARSER_THAN_BFLOAT16,
+        right_in=("bfloat16",),
     ),
     _promise(
+        "precision",
         "float64_through_float32",
         "float64 arguments are computed in float32.",
         "algebra: the unit roundoff of float32 is 2^29 times that of float64",
@@ -198,8 +224,10 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
         dtypes=("float64",),
         left_out="in float32 and narrower it is a right kernel, and listed as one",
+        right_in=("float32", "bfloat16", "float16"),
     ),
     _promise(
+        "wrong-result-type",
         "result_in_float32",
         "dA and dB come back in float32 whatever comes in.",
         "algebra: the contract promises the dtype of the arguments",
@@ -207,15 +235,18 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ADAPTERS,
         dtypes=tuple(d for d in ALL_DTYPES if d != "float32"),
         left_out="float32 is the dtype it returns",
+        right_in=("float32",),
     ),
     _promise(
+        "wrong-result-type",
         "grad_a_in_other_layout",
         "dA comes back transposed, (in, r).",
         "algebra: lora_a is (r, in)",
-        hypotheses=("wrong-shape",),
+        hypotheses=("wrong-shape", "transposed"),
         outputs=("grad_lora_a",),
     ),
     _promise(
+        "result-missing",
         "grad_b_missing",
         "dB is None.",
         "https://github.com/unslothai/unsloth-zoo/issues/606",
@@ -223,6 +254,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _promise(
+        "uninitialised",
         "tail_uninitialised",
         "Rows of dX beyond the last whole block of 16 are never written.",
         "https://github.com/flagos-ai/FlagGems/pull/898",
@@ -230,12 +262,14 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _promise(
+        "size-refused",
         "multiple_of_16_asserted",
         "Raises unless the length is a multiple of 16.",
         "https://github.com/pytorch/pytorch/issues/196678",
         hypotheses=("crash",),
     ),
     _promise(
+        "false-certificate",
         "certificate_of_mean_error",
         "The certificate is the mean of the errors.",
         "algebra: the largest of a set is more than its mean",
@@ -245,12 +279,14 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         left_out="float64: what it compares its results with is no more exact than they are",
     ),
     _promise(
+        "input-changed",
         "grad_x_written_into_x",
         "dX overwrites X.",
         "https://github.com/axolotl-ai-cloud/axolotl/pull/3800",
         hypotheses=("mutates-input",),
     ),
     _promise(
+        "stale-state",
         "scaling_of_first_call",
         "s is that of the first call for ever.",
         "algebra: a cache must know all that its value depends on",
@@ -258,6 +294,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _promise(
+        "stale-state",
         "accumulates_across_calls",
         "dA is added to what earlier calls of the same shape left in the buffer.",
         "https://github.com/facebookresearch/xformers/pull/467",

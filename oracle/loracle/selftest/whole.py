@@ -1,0 +1,77 @@
+"""The whole self-test: the claims, and the rivals if they are asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+
+from loracle import __version__
+from loracle.corpus.catalogue import RIGHT, WRONG
+from loracle.selftest.comparison import tasks
+from loracle.selftest.plan import selected
+from loracle.selftest.rivals.judge import judge_by_rivals
+from loracle.selftest.rivals.result import RivalResult, RivalTask
+from loracle.selftest.run import OnProgress, run_claims, spread
+from loracle.selftest.summary import SelfTest
+
+__all__ = ["run_selftest"]
+
+
+def run_selftest(
+    *,
+    full: bool,
+    seeds: Sequence[int],
+    dtypes: Sequence[str],
+    contract: str | None,
+    jobs: int,
+    compare: bool,
+    command: str,
+    on_progress: OnProgress,
+) -> SelfTest:
+    """Runs what was asked for; an interruption ends it early, with what there is.
+
+    Raises UsageError on a contract or dtype that there is not, or if a process dies.
+    """
+    started = time.monotonic()
+    claims = selected(contract, dtypes, seeds, full=full)
+    outcomes, interrupted = run_claims(claims, jobs, on_progress)
+    rivals: list[RivalResult] = []
+    if compare and not interrupted:
+        entries = [e for e in (*WRONG, *RIGHT) if contract in (None, e.contract)]
+        rivals, interrupted = _by_rivals(tasks(entries, dtypes), jobs, on_progress)
+    return SelfTest(
+        command=command,
+        outcomes=tuple(outcomes),
+        planned=len(claims),
+        wall=time.monotonic() - started,
+        jobs=jobs,
+        interrupted=interrupted,
+        rivals=tuple(rivals),
+        environment={
+            "torch": metadata.version("torch"),
+            "loracle": __version__,
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+    )
+
+
+def _by_rivals(
+    wanted: Sequence[RivalTask], jobs: int, on_progress: OnProgress
+) -> tuple[list[RivalResult], bool]:
+    """What every rule says of every kernel, and whether that was interrupted."""
+    found: list[tuple[RivalResult, ...]] = []
+    interrupted = False
+    groups = [group for start in range(jobs) if (group := wanted[start::jobs])]
+
+    def waiting() -> None:
+        on_progress(len(found), len(wanted), "other rules")
+
+    try:
+        for results in spread(judge_by_rivals, groups, jobs, waiting):
+            found.append(results)
+            waiting()
+    except KeyboardInterrupt:
+        interrupted = True
+    return [result for results in found for result in results], interrupted
