@@ -125,6 +125,8 @@ class Report:
     reason: str = ""
     """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
     `interrupted`."""
+    plan: str | None = None
+    """The evaluation plan that the kernel declares, whose bound is the proven one."""
     epsilon: float | None = None
     skipped: list[dict[str, str]] = field(default_factory=list)
     """What was not judged: `{"what", "reason"}`."""
@@ -148,6 +150,7 @@ class Report:
             "dtype": self.dtype,
             "device": self.device,
             "machine": self.machine,
+            "plan": self.plan,
             "seed": self.seed,
             "epsilon": _number(self.epsilon),
             "cases": self.cases,
