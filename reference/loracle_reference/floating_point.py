@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +15,17 @@ __all__ = [
     "FORMATS",
     "MACHINES",
     "NUMPY_DTYPES",
+    "TF32",
     "FloatFormat",
     "MachineModel",
+    "TensorCore",
+    "machine_dtypes",
     "machine_model",
     "round_to_format",
+    "truncate_to_format",
 ]
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,9 @@ FORMATS: dict[str, FloatFormat] = {
 }
 """The storage dtypes a kernel can be judged in."""
 
+TF32 = FloatFormat("tf32", 11, 127)
+"""What a tensor core keeps of a float32 operand: ten explicit fraction bits."""
+
 NUMPY_DTYPES: dict[str, Any] = {
     "float64": np.float64,
     "float32": np.float32,
@@ -65,22 +76,55 @@ NUMPY_DTYPES: dict[str, Any] = {
 """The formats as numpy dtypes."""
 
 
-def round_to_format(values: npt.ArrayLike, dtype: str) -> npt.NDArray[np.float64]:
-    """Each float64 value rounded to nearest, ties to even, in the format `dtype`, as float64.
+def round_to_format(values: npt.ArrayLike, dtype: str | FloatFormat) -> Array:
+    """Each float64 value rounded to nearest, ties to even, in a format (or the one of that name),
+    as float64.
 
     Values beyond the largest number become infinite. Raises ValueError on an unknown dtype.
     """
-    if dtype not in FORMATS:
+    if isinstance(dtype, str) and dtype not in FORMATS:
         raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
-    form = FORMATS[dtype]
+    form = FORMATS[dtype] if isinstance(dtype, str) else dtype
     exact = np.asarray(values, dtype=np.float64)
+    rounded = _to_spacing(exact, form, np.rint)
+    beyond = np.abs(rounded) > form.largest
+    return np.where(beyond, np.copysign(np.inf, exact), rounded)
+
+
+def truncate_to_format(values: npt.ArrayLike, form: FloatFormat) -> Array:
+    """Each float64 value rounded toward zero in a format, as float64; infinite from 2^(e_max + 1)
+    on."""
+    exact = np.asarray(values, dtype=np.float64)
+    truncated = _to_spacing(exact, form, np.trunc)
+    beyond = np.abs(truncated) > form.largest
+    return np.where(beyond, np.copysign(np.inf, exact), truncated)
+
+
+def _to_spacing(exact: Array, form: FloatFormat, to_whole: Callable[[Array], Array]) -> Array:
     # Not by a cast: ml_dtypes takes float64 to bfloat16 through float32, which rounds twice.
     _, exponent = np.frexp(exact)
     spacing = np.maximum(exponent, 2 - form.max_exponent) - form.precision
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = np.ldexp(np.rint(np.ldexp(exact, -spacing)), spacing)
-    beyond = np.abs(rounded) > form.largest
-    return np.where(beyond, np.copysign(np.inf, exact), rounded)
+        return np.asarray(np.ldexp(to_whole(np.ldexp(exact, -spacing)), spacing))
+
+
+@dataclass(frozen=True)
+class TensorCore:
+    """How one instruction of a tensor core sums.
+
+    The exact products of up to `block` pairs of operands, and the accumulator, are aligned to the
+    largest exponent among them (a product has the sum of its operands' exponents), cut off below
+    2^-fraction_bits of it, added exactly, and the sum is rounded toward zero to float32.
+    """
+
+    block: int
+    fraction_bits: int
+
+    @property
+    def unit(self) -> float:
+        """The relative error per product, of the sum of magnitudes: each product may make its
+        instruction cut off one summand and round once (docs/proven-bounds.md)."""
+        return 2.0**-self.fraction_bits + 2.0**-23 + 2.0 ** -(self.fraction_bits + 23)
 
 
 @dataclass(frozen=True)
@@ -88,12 +132,15 @@ class MachineModel:
     """What a machine may do to every operation; derivation and use in docs/proven-bounds.md.
 
     storage: the format of inputs, outputs and (unless accumulate says otherwise) of every
-    intermediate and every partial sum. accumulate: the unit roundoff of products and partial sums
+    intermediate and every partial sum. accumulate: the relative error of products and partial sums
     inside one block of a matrix product or row sum; block: how many terms such a block holds before
     the partial sum is stored (None: all). exp_error: the relative error of one exponential,
-    beside 2u|x|, u being exp_unit. All relative errors are of rounding to nearest. loss: what a
-    rounding may take absolutely, near zero: a flush to zero, or in float16, whose subnormal numbers
-    torch's devices keep, half the smallest of them.
+    beside 2u|x|, u being exp_unit. All of these relative errors are of rounding to nearest, but
+    for accumulate on a tensor core. loss: what a rounding may take absolutely, near zero: a flush
+    to zero, or in float16, whose subnormal numbers torch's devices keep, half the smallest of them.
+    operand_unit, operand_loss: what an operand loses, relatively and absolutely, when a matrix
+    product reads it. tensor_core: how matrix products are summed, if by one. source: where the
+    numbers come from.
     """
 
     name: str
@@ -104,11 +151,43 @@ class MachineModel:
     exp_unit: float
     loss: float
     description: str
+    operand_unit: float = 0.0
+    operand_loss: float = 0.0
+    tensor_core: TensorCore | None = None
+    source: str = ""
 
     @property
     def stored_unit(self) -> float:
         """The relative error of storing a result, computed in the storage format or a wider one."""
         return _stored_unit(self.storage)
+
+    @property
+    def accumulates_in_storage(self) -> bool:
+        """Whether every partial sum may be rounded to the storage format."""
+        return self.accumulate == self.stored_unit
+
+    def sum_growth(self, terms: int, *, operands: int = 2) -> float:
+        """gamma of a sum of `terms` products: its error is at most gamma times the sum of the
+        magnitudes, for every order and tree.
+
+        Each product and partial sum is rounded once, block by block where the machine has blocks,
+        and the result is stored. operands: how many factors of a product are read as an operand of
+        a matrix product is (2; 1 for a plain sum, which may be a product with ones; 0 for an
+        addition). Infinite where nothing is claimed, from terms * accumulate >= 1 on.
+        """
+        if self.accumulates_in_storage:
+            exponent = terms * self.stored_unit
+        else:
+            block = terms if self.block is None else min(terms, self.block)
+            stored = math.ceil(terms / block)
+            exponent = block * self.accumulate + stored * self.stored_unit
+        if exponent >= 1:
+            return math.inf
+        gamma = exponent / (1 - exponent) * (1 + 2.0**-50)
+        if not self.operand_unit:
+            return gamma
+        read = math.expm1(operands * math.log1p(self.operand_unit)) * (1 + 2.0**-50)
+        return (gamma + read + gamma * read) * (1 + 2.0**-50)
 
 
 _EXP_ERROR = {
@@ -143,6 +222,7 @@ def _widest(storage: FloatFormat) -> MachineModel:
         exp_unit=unit,
         loss=_loss(storage),
         description="every intermediate and every partial sum rounded to the storage dtype",
+        source="IEEE 754, and what torch's CPU kernels do at their least exact",
     )
 
 
@@ -157,25 +237,117 @@ def _f32_accumulate(storage: FloatFormat) -> MachineModel:
     )
 
 
-MACHINES = {"widest": _widest, "f32-accumulate": _f32_accumulate}
-"""Machine models by name, each a function of the storage format."""
+def _f16_accumulate(storage: FloatFormat) -> MachineModel:
+    return replace(
+        _widest(storage),
+        name="f16-accumulate",
+        exp_unit=_stored_unit(FORMATS["float32"]),
+        description="sums of products accumulate in float16; exponentials are taken in float32",
+        source=f"{_XIE}: instructions with float16 accumulators round to nearest",
+    )
+
+
+_FASI = (
+    "M. Fasi, N. J. Higham, M. Mikaitis, S. Pranesh, Numerical behavior of NVIDIA tensor cores,"
+    " PeerJ Computer Science 7:e330, 2021, https://doi.org/10.7717/peerj-cs.330"
+)
+_XIE = (
+    "P. Xie, Y. Wang, F. Yang, M. Yang, MMA-Sim: Bit-Accurate Reference Model of Tensor Cores and"
+    " Matrix Cores, 2025, https://arxiv.org/abs/2511.10909"
+)
+
+_AMPERE_BITS, _HOPPER_BITS = 24, 25
+_BLOCKS = {
+    "ampere": {"float32": 4, "bfloat16": 8, "float16": 8},
+    "hopper": {"float32": 8, "bfloat16": 16, "float16": 16},
+}
+
+
+def _on_tensor_core(storage: FloatFormat, name: str, fraction_bits: int) -> MachineModel:
+    """Products of 16-bit numbers, or of float32 cut to TF32, summed by a tensor core and stored
+    once; all else in float32."""
+    core = TensorCore(_BLOCKS[name][storage.name], fraction_bits)
+    tf32 = storage.name == "float32"
+    # A subnormal operand counts as the smallest normal one when products are aligned to it, and
+    # is cut to the spacing of subnormal numbers in TF32.
+    parts = core.block * 2.0**-fraction_bits + (2 * TF32.unit_roundoff if tf32 else 0.0)
+    return replace(
+        _f32_accumulate(storage),
+        name=name,
+        accumulate=core.unit,
+        description=f"tensor cores: products summed in blocks of {core.block} and truncated to"
+        f" {fraction_bits} fraction bits" + (", operands of ten fraction bits" if tf32 else ""),
+        operand_unit=2 * TF32.unit_roundoff if tf32 else 0.0,
+        operand_loss=parts * storage.smallest_normal,
+        tensor_core=core,
+        source=f"{_XIE} (block, fraction bits); {_FASI} (truncation, subnormal numbers)",
+    )
+
+
+def _tf32(storage: FloatFormat) -> MachineModel:
+    """The least exact of the tensor cores that take TF32, flushing subnormal operands besides."""
+    ampere = _on_tensor_core(storage, "ampere", _AMPERE_BITS)
+    return replace(
+        ampere,
+        name="tf32",
+        description="operands of matrix products rounded or truncated to ten fraction bits, sums"
+        " in float32 or by a tensor core",
+        operand_loss=storage.smallest_normal,
+    )
+
+
+MACHINES: dict[str, tuple[Callable[[FloatFormat], MachineModel], tuple[str, ...]]] = {
+    "widest": (_widest, tuple(FORMATS)),
+    "f32-accumulate": (_f32_accumulate, tuple(FORMATS)),
+    "f16-accumulate": (_f16_accumulate, ("float16",)),
+    "tf32": (_tf32, ("float32",)),
+    "ampere": (lambda s: _on_tensor_core(s, "ampere", _AMPERE_BITS), tuple(_BLOCKS["ampere"])),
+    "hopper": (lambda s: _on_tensor_core(s, "hopper", _HOPPER_BITS), tuple(_BLOCKS["hopper"])),
+}
+"""By name: the machine model as a function of the storage format, and the dtypes it is made for."""
+
+_FLUSHING = "+ftz"
+_KNOWN = f"{', '.join(MACHINES)}, f32-accumulate:BLOCK, and each with {_FLUSHING}, or ftz alone"
+
+
+def machine_dtypes(name: str) -> tuple[str, ...]:
+    """The storage dtypes that the machine `name` (a key of MACHINES) is made for."""
+    return MACHINES[name][1]
 
 
 def machine_model(name: str, dtype: str) -> MachineModel:
     """The machine model `name` for the storage dtype `dtype`.
 
-    Raises ValueError, naming what there is, on an unknown name or dtype.
+    `name` is a key of MACHINES, f32-accumulate:BLOCK, or one of these with +ftz: subnormal numbers
+    are flushed to zero, as operands and as results, in float16 too. ftz alone is widest+ftz.
+    Raises ValueError, naming what there is, on an unknown name or dtype, or a dtype that the
+    machine is not made for.
     """
     if dtype not in FORMATS:
         raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
-    base, _, length = name.partition(":")
-    if base not in MACHINES or (length and base == "widest"):
-        raise ValueError(
-            f"unknown machine {name!r}; known: {', '.join(MACHINES)}, f32-accumulate:BLOCK"
-        )
-    model = MACHINES[base](FORMATS[dtype])
-    if not length:
-        return model
-    if not length.isdecimal() or int(length) < 1:
-        raise ValueError(f"machine {name!r}: the block length must be a whole number of at least 1")
-    return replace(model, name=name, block=int(length))
+    spelled = f"widest{_FLUSHING}" if name == "ftz" else name
+    flushes = spelled.endswith(_FLUSHING)
+    base, colon, length = spelled.removesuffix(_FLUSHING).partition(":")
+    if base not in MACHINES or (colon and base != "f32-accumulate"):
+        raise ValueError(f"unknown machine {name!r}; known: {_KNOWN}")
+    make, dtypes = MACHINES[base]
+    if dtype not in dtypes:
+        raise ValueError(f"machine {name!r} is made for {', '.join(dtypes)}, not for {dtype}")
+    model = replace(make(FORMATS[dtype]), name=name)
+    if colon:
+        if not length.isdecimal() or int(length) < 1:
+            raise ValueError(
+                f"machine {name!r}: the block length must be a whole number of at least 1"
+            )
+        model = replace(model, block=int(length))
+    return _flushing(model) if flushes else model
+
+
+def _flushing(model: MachineModel) -> MachineModel:
+    smallest = model.storage.smallest_normal
+    return replace(
+        model,
+        loss=smallest,
+        operand_loss=model.operand_loss + smallest,
+        description=f"{model.description}; subnormal numbers flushed to zero",
+    )

@@ -113,8 +113,9 @@ class Chain:
             prefix_peak=self.suffix_peak,
         )
 
-    def lost(self, eta: float, growth: float) -> Array:
-        """A bound of what flushes of at most eta take from every entry.
+    def lost(self, eta: float, growth: float, operand_loss: float = 0.0) -> Array:
+        """A bound of what flushes of at most eta take from every entry, and what a product takes
+        from each of its operands as it reads it, every factor and every sub-product being one.
 
         In a sum of n products each product, each partial sum and the addition that a multiplied-out
         sum makes later may flush; every scalar may flush what it is applied to, a factor or a
@@ -124,7 +125,11 @@ class Chain:
         per_scalar = _SCALAR_FLUSHES * self.scalars * (1 + growth)
         with np.errstate(invalid="ignore"):
             lost = (per_sum + per_scalar) * self.products + per_scalar * self.leaves
-        return np.nan_to_num(lost, nan=np.inf, posinf=np.inf) * eta * _UP
+        flushed = np.nan_to_num(lost, nan=np.inf, posinf=np.inf) * eta * _UP
+        if not operand_loss:
+            return flushed
+        read = (self.products + self.leaves) * ((1 + growth) * operand_loss)
+        return (flushed + read) * _UP
 
     def times(self, total: Array, other: Chain, other_total: Array, *, growth: float) -> Chain:
         """The chain of self @ other, whose totals are given; growth is that of its sum."""

@@ -102,7 +102,7 @@ class RoundingMatrix(Matrix):
         self.machine = machine
         self.chain = Chain.leaf(natural_scale + relative) if chain is None else chain
         growth = self._sum_growth(self.chain.inner)
-        self.error = _up(relative + self.chain.lost(machine.loss, growth))
+        self.error = _up(relative + self.chain.lost(machine.loss, growth, machine.operand_loss))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -174,7 +174,7 @@ class RoundingMatrix(Matrix):
 
     def row_sum(self) -> RoundingMatrix:
         ones = np.ones((self.shape[1], 1))
-        growth = self._sum_growth(self.shape[1])
+        growth = self._sum_growth(self.shape[1], operands=1)
         natural, spread = _product(self.natural_scale, ones), _product(self.error, ones)
         lost = 2 * (self.shape[1] + 1) * self.machine.loss * (1 + growth)
         error = _up(spread + _times(np.full_like(natural, growth), natural + spread) + lost, 4)
@@ -194,7 +194,8 @@ class RoundingMatrix(Matrix):
         total = _product(_times(self.total, other.total), ones)
         relative = _product(spread, ones) + _times(np.full_like(total, growth), total)
         chain = self.chain.times(self.total, other.chain.transposed, other.total.T, growth=growth)
-        lost = chain.lost(self.machine.loss, self._sum_growth(chain.inner))
+        growth = self._sum_growth(chain.inner)
+        lost = chain.lost(self.machine.loss, growth, self.machine.operand_loss)
         error = _up(relative + np.diagonal(lost)[:, None], 4)
         leaf = Chain.leaf(natural + error, peak=chain.peak)
         return RoundingMatrix(self.truth.row_dot(other.truth), natural, error, self.machine, leaf)
@@ -350,7 +351,8 @@ class RoundingMatrix(Matrix):
         unit = self.machine.stored_unit
         one = _log_growth(unit)
         weight = self._exponential_growth(2 * largest, parts=2 * largest)
-        total = weight + math.log1p(self._sum_growth(keys)) + (keys - 1) * (weight + one)
+        summed = math.log1p(self._sum_growth(keys, operands=1))
+        total = weight + summed + (keys - 1) * (weight + one)
         quotient = weight + total + (keys - 1) * one + 6 * one
         log_sum = largest + math.log(keys) + total  # |log of the computed sum of exponentials|
         stored = 4 * unit * (log_sum - largest) + 2 * unit * log_sum
@@ -369,16 +371,9 @@ class RoundingMatrix(Matrix):
             + self.machine.stored_unit * (argument + parts)
         )
 
-    def _sum_growth(self, terms: int) -> float:
-        """gamma of a sum of `terms` products: each product and partial sum rounded once, block by
-        block where the machine has blocks, and the result stored. Infinite where n u >= 1."""
-        if self.machine.accumulate >= self.machine.stored_unit:
-            exponent = terms * self.machine.stored_unit
-        else:
-            block = terms if self.machine.block is None else min(terms, self.machine.block)
-            stored = math.ceil(terms / block)
-            exponent = block * self.machine.accumulate + stored * self.machine.stored_unit
-        return exponent / (1 - exponent) * (1 + 2.0**-50) if exponent < 1 else math.inf
+    def _sum_growth(self, terms: int, *, operands: int = 2) -> float:
+        """gamma of a sum of `terms` products; see `MachineModel.sum_growth`."""
+        return self.machine.sum_growth(terms, operands=operands)
 
     def _entrywise_growth(self, roundings: int) -> float:
         """The relative error of `roundings` roundings to storage."""
@@ -389,7 +384,7 @@ class RoundingMatrix(Matrix):
         natural = _up(self.natural_scale + other.natural_scale)
         relative = self.relative + other.relative
         for one, accumulated in ((self, other), (other, self)):
-            growth = self._sum_growth(accumulated.chain.inner + 1)
+            growth = self._sum_growth(accumulated.chain.inner + 1, operands=0)
             growth = max(growth, self._entrywise_growth(2))
             relative = relative + _times(np.full_like(natural, growth), one.total)
         chain = self.chain.plus(other.chain, natural + _up(relative, 4))
