@@ -78,8 +78,8 @@ def validate(
     the absolute error the kernel promises, in the max norm, which replaces bound and tolerance (as
     does the certificate that a call returns, if that is smaller).
     machine: the model it is judged under, the widest if None. plan: the evaluation plan that it
-    follows, whose bound replaces that of every legal evaluation; a kernel that does not follow it may
-    be called wrong. timeout: seconds for one call.
+    follows, whose bound replaces that of every legal evaluation; a kernel that does not follow it
+    may be called wrong. timeout: seconds for one call.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that

@@ -91,9 +91,7 @@ def _projected_unmerged(store: Store[M], x: M, w: M, b: M, a: M, scaling: Scalar
     return store(store(x @ w) + _scaled(store(store(x @ b) @ a), scaling))
 
 
-def _adapter_merged(
-    store: Store[M], x: M, grad: M, b: M, a: M, scaling: Scalar
-) -> tuple[M, M]:
+def _adapter_merged(store: Store[M], x: M, grad: M, b: M, a: M, scaling: Scalar) -> tuple[M, M]:
     """dW = s x^T grad;  dA = b^T dW,  dB = dW a^T."""
     grad_weight = _scaled(store(x.T @ grad), scaling)
     return (
@@ -102,9 +100,7 @@ def _adapter_merged(
     )
 
 
-def _adapter_unmerged(
-    store: Store[M], x: M, grad: M, b: M, a: M, scaling: Scalar
-) -> tuple[M, M]:
+def _adapter_unmerged(store: Store[M], x: M, grad: M, b: M, a: M, scaling: Scalar) -> tuple[M, M]:
     """dA = s (x b)^T grad,  dB = x^T (s grad a^T)."""
     grad_a = _scaled(store(store(x @ b).T @ grad), scaling)
     grad_hidden = _scaled(store(grad @ a.T), scaling)
@@ -156,9 +152,9 @@ def _attention_flash(
     )
 
 
-_Project = Callable[[Store[Any], Any, Any, Any, Any, Scalar], Any]
-_Adapt = Callable[[Store[Any], Any, Any, Any, Any, Scalar], tuple[Any, Any]]
-_Attend = Callable[[Store[Any], Any, Any, Any, Any, Scalar], tuple[Any, Any, Any]]
+_Project = Callable[..., Any]
+_Adapt = Callable[..., tuple[Any, Any]]
+_Attend = Callable[..., tuple[Any, Any, Any]]
 
 
 def _aloragc(project: _Project, attend: _Attend, adapt: _Adapt) -> Callable[..., dict[str, Any]]:
@@ -181,7 +177,7 @@ def _lora_attention(
         }
         projected = [project(store, *layer, scaling) for layer in layers.values()]
         grads = attend(store, *projected, arguments["y"], arguments["beta"])
-        outputs = {}
+        outputs: dict[str, Any] = {}
         for (m, (x, _, b, a)), grad in zip(layers.items(), grads, strict=True):
             grad_a, grad_b = adapt(store, x, grad, b, a, scaling)
             outputs |= {f"grad_a_{m}": grad_a, f"grad_b_{m}": grad_b}
@@ -209,7 +205,10 @@ def _attention_plans(
     build: Callable[[_Project, _Attend, _Adapt], Callable[..., dict[str, Any]]],
     gradient: Callable[..., dict[str, Any]],
 ) -> dict[str, EvaluationPlan]:
-    merged, unmerged = (_projected_merged, _adapter_merged), (_projected_unmerged, _adapter_unmerged)
+    merged, unmerged = (
+        (_projected_merged, _adapter_merged),
+        (_projected_unmerged, _adapter_unmerged),
+    )
     ways = (
         ("merged", _attention_stored, merged, _MERGED),
         ("unmerged", _attention_stored, unmerged, _UNMERGED),

@@ -37,8 +37,8 @@ Pullback = Callable[[Pair], Pair]
 _MOST_ENTRIES = 1 << 18
 """Of the adjoints of one node at a time: they stay in the cache, and memory stays small."""
 
-_MOST_WORK = 1 << 27
-"""Derivatives in all; where there are more, which takes a minute, nothing is claimed."""
+_MOST_WORK = 1 << 24
+"""Derivatives in all, about a second; where there are more, nothing is claimed."""
 
 
 class Node(Protocol):
@@ -159,7 +159,9 @@ def through_softmax(adjoint: Pair, probabilities: Pair) -> Pair:
     f, _ = probabilities
     centre = (adjoint[0] * f).sum(axis=-1, keepdims=True)
     centred = _difference(adjoint, (np.nan_to_num(centre), None))
-    return hadamard(probabilities, _difference(centred, summed_rows(hadamard(centred, probabilities))))
+    return hadamard(
+        probabilities, _difference(centred, summed_rows(hadamard(centred, probabilities)))
+    )
 
 
 def _difference(left: Pair, right: Pair) -> Pair:

@@ -26,11 +26,7 @@ import numpy.typing as npt
 
 from loracle_reference.arithmetic import adjoint as derivative
 from loracle_reference.arithmetic.adjoint import Pullback
-from loracle_reference.arithmetic.growth import (
-    exponential_growth,
-    softmax_growth,
-    unstored_sum_growth,
-)
+from loracle_reference.arithmetic.growth import exponential_growth, softmax_growth
 from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.midpoint_radius import Pair
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
@@ -98,12 +94,12 @@ class PlannedMatrix(Matrix):
         self.error = np.nan_to_num(error, nan=np.inf, posinf=np.inf)
         self.box = _widened(exact_image, self.error)
         self.operands = tuple(operands)
-        self.exact = not self.error.any() and all(operand.exact for operand, _ in operands)
+        self.exact: bool = not self.error.any() and all(operand.exact for operand, _ in operands)
         self.in_storage = in_storage
         self.gross = _magnitude(self.box) if gross is None else gross
         self.terms = terms
         self.reach = reach
-        self.reserve = max([reserve, *(operand.reserve for operand, _ in operands)])
+        self.reserve: float = max([reserve, *(operand.reserve for operand, _ in operands)])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -149,17 +145,18 @@ class PlannedMatrix(Matrix):
         terms = self.shape[1]
         left, right = self.magnitude, other.magnitude
         gross = _product(left, right)
-        growth = unstored_sum_growth(self.machine, terms)
-        reserve = max(self.reserve, other.reserve)
-        lost = 2 * (terms + 1) * (1 + growth) * self.machine.loss * reserve
+        growth = self._sum_growth(terms)
+        read = self.machine.operand_loss * max(self.reserve, other.reserve)
+        sums = left.sum(axis=1, keepdims=True) + right.sum(axis=0) + terms * read
+        lost = 2 * (terms + 1) * max(self._loss, other._loss) + read * sums
         return self._result(
             self.box @ other.box,
-            growth * gross + lost,
+            growth * gross + (1 + growth) * lost,
             (self, lambda g: derivative.times(g, other.box.T.pair)),
             (other, lambda g: _from_the_left(g, self.box)),
             gross=gross * (1 + growth) * _UP,
             terms=terms,
-            reach=float(max(left.sum(axis=1).max(), right.sum(axis=0).max(), 1.0)) * _UP,
+            reach=max(float(sums.max()) * _UP, 1.0),
         )
 
     def __add__(self, other: PlannedMatrix) -> PlannedMatrix:
@@ -214,7 +211,7 @@ class PlannedMatrix(Matrix):
 
     def row_sum(self) -> PlannedMatrix:
         terms = self.shape[1]
-        growth = unstored_sum_growth(self.machine, terms)
+        growth = self._sum_growth(terms, operands=1)
         gross = _product(self.magnitude, np.ones((terms, 1)))
         lost = 2 * (terms + 1) * (1 + growth) * self._loss
         columns = (1, 1, terms)
@@ -228,9 +225,7 @@ class PlannedMatrix(Matrix):
         image = self.box.exp()
         magnitude = self.magnitude
         with np.errstate(over="ignore", invalid="ignore"):
-            growth = exponential_growth(
-                self.machine, self.machine.accumulate, magnitude, parts=magnitude
-            )
+            growth = exponential_growth(self.machine, magnitude, parts=magnitude, stored=False)
             error = _magnitude(image) * np.expm1(growth) + 2 * self._loss
         return self._result(image, error, (self, lambda g: derivative.hadamard(g, image.pair)))
 
@@ -314,7 +309,7 @@ class PlannedMatrix(Matrix):
         f, keys = np.minimum(_magnitude(image), 1.0), self.shape[1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             largest = self.magnitude.max(axis=1, keepdims=True)
-            kappa = softmax_growth(self.machine, self.machine.accumulate, largest, keys)
+            kappa = softmax_growth(self.machine, largest, keys, stored=False)
             error = f * np.expm1(kappa * _UP) + (2 * keys + 4) * self._loss * (1 + keys * f)
         return self._result(
             image, error, (self, lambda g: derivative.through_softmax(g, image.pair))
@@ -322,13 +317,18 @@ class PlannedMatrix(Matrix):
 
     @property
     def _loss(self) -> float:
-        return self.machine.loss * self.reserve
+        """What one rounding, and the reading of one operand, may take absolutely."""
+        return (self.machine.loss + self.machine.operand_loss) * self.reserve
+
+    def _sum_growth(self, terms: int, *, operands: int = 2) -> float:
+        """Of results in the accumulators' format."""
+        return self.machine.sum_growth(terms, operands=operands, stored=False)
 
     def _sum(self, other: PlannedMatrix, image: IntervalMatrix, sign: Pullback) -> PlannedMatrix:
         """The terms of either may be accumulated onto the other, one by one."""
         error = 2 * (self.terms + other.terms) * max(self._loss, other._loss) * np.ones(self.shape)
         for one, accumulated in ((self, other), (other, self)):
-            growth = unstored_sum_growth(self.machine, accumulated.terms + 1)
+            growth = self._sum_growth(accumulated.terms + 1, operands=0)
             with np.errstate(invalid="ignore"):
                 error = error + growth * one.gross
         return self._result(image, error, (self, _unchanged), (other, sign))
@@ -337,7 +337,7 @@ class PlannedMatrix(Matrix):
         self, image: IntervalMatrix, roundings: int, *operands: tuple[PlannedMatrix, Pullback]
     ) -> PlannedMatrix:
         """An entrywise result."""
-        growth = (1 - self.machine.accumulate) ** -roundings - 1
+        growth = float((1 - self.machine.accumulate) ** -roundings * (1 + 2.0**-50) - 1)
         loss = max(operand._loss for operand, _ in operands)
         with np.errstate(invalid="ignore"):
             error = growth * _magnitude(image) + 2 * roundings * loss
@@ -352,7 +352,7 @@ class PlannedMatrix(Matrix):
         **facts: Any,
     ) -> PlannedMatrix:
         """A result of arithmetic: in the accumulators' format, where that is not storage's."""
-        widest = self.machine.accumulate >= self.machine.stored_unit
+        widest = self.machine.accumulates_in_storage
         result = PlannedMatrix(
             self.arithmetic,
             image,
