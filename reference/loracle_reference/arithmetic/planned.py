@@ -38,6 +38,7 @@ from loracle_reference.arithmetic.shapes import (
     require_same_rows,
     require_same_shape,
 )
+from loracle_reference.arithmetic.summation import Summation
 from loracle_reference.floating_point import MachineModel, round_to_format
 
 __all__ = ["Planned", "PlannedMatrix"]
@@ -68,11 +69,9 @@ class PlannedMatrix(Matrix):
 
     box: contains every value of the step, its own error included. error: e_i, entrywise. operands:
     what it is computed from, with the maps of the adjoints. in_storage: rounded to the storage
-    dtype. gross: at least the sum of the magnitudes of the products that add up to an entry, which
-    is |entry| unless the step is a matrix product, and terms is how many there are: what a
-    kernel that accumulates them onto something else, or applies a scalar to one factor, errs by.
-    reach: what a loss of one in every entry of one factor adds up to. reserve: by how much a
-    scalar that a kernel applies later may still magnify a loss.
+    dtype. sums: how the entries were added up, for kernels that accumulate the terms onto something
+    else, apply a scalar to one factor, or evaluate a product twice. reserve: by how much a scalar
+    that a kernel applies later may still magnify a loss.
     """
 
     def __init__(
@@ -83,9 +82,7 @@ class PlannedMatrix(Matrix):
         operands: Sequence[tuple[PlannedMatrix, Pullback]] = (),
         *,
         in_storage: bool = False,
-        gross: Array | None = None,
-        terms: int = 1,
-        reach: float = 1.0,
+        sums: Summation | None = None,
         reserve: float = 1.0,
     ) -> None:
         self.arithmetic = arithmetic
@@ -96,9 +93,7 @@ class PlannedMatrix(Matrix):
         self.operands = tuple(operands)
         self.exact: bool = not self.error.any() and all(operand.exact for operand, _ in operands)
         self.in_storage = in_storage
-        self.gross = _magnitude(self.box) if gross is None else gross
-        self.terms = terms
-        self.reach = reach
+        self.sums = Summation.single(self.magnitude) if sums is None else sums
         self.reserve: float = max([reserve, *(operand.reserve for operand, _ in operands)])
 
     @property
@@ -114,29 +109,19 @@ class PlannedMatrix(Matrix):
     @property
     def T(self) -> PlannedMatrix:
         """The transpose, a copy that rounds nothing."""
-        return self._copied(
-            self.box.T,
-            (self, derivative.transposed),
-            gross=self.gross.T,
-            terms=self.terms,
-            reach=self.reach,
-        )
+        return self._copied(self.box.T, (self, derivative.transposed), sums=self.sums.transposed)
 
     def stored(self) -> PlannedMatrix:
-        """Rounded to the storage dtype, unless it is in it already."""
-        if self.in_storage:
-            return self
-        unit = self.machine.stored_unit
-        error = unit * self.magnitude + self._loss
+        """Rounded to the storage dtype, unless it is in it already, and read from there."""
+        unit = 0.0 if self.in_storage else self.machine.stored_unit
+        error = unit * self.magnitude + (0.0 if self.in_storage else self._loss)
         return PlannedMatrix(
             self.arithmetic,
             self.box,
             error * _UP,
             [(self, _unchanged)],
             in_storage=True,
-            gross=self.gross * (1 + unit) * _UP,
-            terms=self.terms,
-            reach=self.reach,
+            sums=self.sums.stored(unit),
         )
 
     def __matmul__(self, other: PlannedMatrix) -> PlannedMatrix:
@@ -149,14 +134,15 @@ class PlannedMatrix(Matrix):
         read = self.machine.operand_loss * max(self.reserve, other.reserve)
         sums = left.sum(axis=1, keepdims=True) + right.sum(axis=0) + terms * read
         lost = 2 * (terms + 1) * max(self._loss, other._loss) + read * sums
+        with np.errstate(invalid="ignore"):
+            error = growth * gross + (1 + growth) * lost
+            gross = gross * ((1 + growth) * _UP)
         return self._result(
             self.box @ other.box,
-            growth * gross + (1 + growth) * lost,
+            error,
             (self, lambda g: derivative.times(g, other.box.T.pair)),
             (other, lambda g: _from_the_left(g, self.box)),
-            gross=gross * (1 + growth) * _UP,
-            terms=terms,
-            reach=max(float(sums.max()) * _UP, 1.0),
+            sums=Summation(gross, terms, max(float(sums.max()) * _UP, 1.0), error * _UP),
         )
 
     def __add__(self, other: PlannedMatrix) -> PlannedMatrix:
@@ -194,18 +180,15 @@ class PlannedMatrix(Matrix):
         else:
             growth = np.inf
         reserve = max(1.0, size) * _UP
-        lost = self._loss * reserve * (4 * (self.terms + 1) + 2 * self.reach)
+        lost = self._loss * reserve * (4 * (self.sums.terms + 1) + 2 * self.sums.reach)
         with np.errstate(invalid="ignore"):
-            gross = self.gross * size * _UP
-            error = growth * gross + lost
+            error = growth * size * _UP * self.sums.gross + lost
         return self._result(
             self.box.scale(factor),
             error,
             (self, lambda g: derivative.hadamard(g, exact.pair)),
             in_storage=self.in_storage,
-            gross=gross,
-            terms=self.terms,
-            reach=self.reach,
+            sums=self.sums.scaled(size, error * _UP),
             reserve=self.reserve * reserve,
         )
 
@@ -304,12 +287,14 @@ class PlannedMatrix(Matrix):
 
     def softmax_rows(self) -> PlannedMatrix:
         """One step, however it is computed: in one or two passes, streaming with rescaling at every
-        key, or from a log-sum-exp, all of it in the accumulators' format."""
+        key, or from a log-sum-exp, all of it in the accumulators' format. Of scores that are not
+        kept, the sum may have seen other evaluations than the numerators."""
         image = self.box.softmax_rows()
         f, keys = np.minimum(_magnitude(image), 1.0), self.shape[1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             largest = self.magnitude.max(axis=1, keepdims=True)
             kappa = softmax_growth(self.machine, largest, keys, stored=False)
+            kappa = kappa + 2 * self.sums.drift.max(axis=1, keepdims=True)
             error = f * np.expm1(kappa * _UP) + (2 * keys + 4) * self._loss * (1 + keys * f)
         return self._result(
             image, error, (self, lambda g: derivative.through_softmax(g, image.pair))
@@ -326,8 +311,9 @@ class PlannedMatrix(Matrix):
 
     def _sum(self, other: PlannedMatrix, image: IntervalMatrix, sign: Pullback) -> PlannedMatrix:
         """The terms of either may be accumulated onto the other, one by one."""
-        error = 2 * (self.terms + other.terms) * max(self._loss, other._loss) * np.ones(self.shape)
-        for one, accumulated in ((self, other), (other, self)):
+        lost = 2 * (self.sums.terms + other.sums.terms) * max(self._loss, other._loss)
+        error = np.full(self.shape, lost)
+        for one, accumulated in ((self.sums, other.sums), (other.sums, self.sums)):
             growth = self._sum_growth(accumulated.terms + 1, operands=0)
             with np.errstate(invalid="ignore"):
                 error = error + growth * one.gross
@@ -401,8 +387,14 @@ class Planned(Arithmetic[PlannedMatrix]):
 
     def bound(self, matrix: PlannedMatrix) -> Array:
         """No kernel that follows the formulas errs by more, entrywise; infinite where nothing is
-        claimed. Shape of the matrix."""
-        return derivative.weighted_error(matrix)
+        claimed. Shape of the matrix.
+
+        The exact and the computed value are both in the box, which is what is left where there are
+        too many derivatives.
+        """
+        if matrix.box.rad is None:
+            return np.zeros(matrix.shape)
+        return np.minimum(derivative.weighted_error(matrix), 2 * _UP * matrix.box.rad)
 
     def next_index(self) -> int:
         """The number of the next step."""
