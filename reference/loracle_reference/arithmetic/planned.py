@@ -309,6 +309,10 @@ class PlannedMatrix(Matrix):
         """Of results in the accumulators' format."""
         return self.machine.sum_growth(terms, operands=operands, stored=False)
 
+    def _entrywise_growth(self, roundings: int) -> float:
+        """Of results in the accumulators' format."""
+        return float((1 - self.machine.accumulate) ** -roundings * (1 + 2.0**-50) - 1)
+
     def _sum(self, other: PlannedMatrix, image: IntervalMatrix, sign: Pullback) -> PlannedMatrix:
         """The terms of either may be accumulated onto the other, one by one."""
         lost = 2 * (self.sums.terms + other.sums.terms) * max(self._loss, other._loss)
@@ -323,7 +327,7 @@ class PlannedMatrix(Matrix):
         self, image: IntervalMatrix, roundings: int, *operands: tuple[PlannedMatrix, Pullback]
     ) -> PlannedMatrix:
         """An entrywise result."""
-        growth = float((1 - self.machine.accumulate) ** -roundings * (1 + 2.0**-50) - 1)
+        growth = self._entrywise_growth(roundings)
         loss = max(operand._loss for operand, _ in operands)
         with np.errstate(invalid="ignore"):
             error = growth * _magnitude(image) + 2 * roundings * loss
