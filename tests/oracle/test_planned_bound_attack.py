@@ -173,8 +173,8 @@ def _accumulated(a: Any) -> Any:
 
 
 def _scores(a: Any) -> Any:
-    """4 and -4, each the difference of two products of about 64."""
-    return a.matrix(np.array([[1.0, 1.0]])) @ a.matrix(np.array([[64.0, 64.0], [-60.0, -68.0]]))
+    """4 and -4, each the difference of two products of about 128."""
+    return a.matrix(np.array([[1.0, 1.0]])) @ a.matrix(np.array([[128.0, 128.0], [-124.0, -132.0]]))
 
 
 def _probabilities(a: Any) -> Any:

@@ -17,6 +17,7 @@ Results are in the accumulators' format until `stored` rounds them to the storag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -133,8 +134,8 @@ class PlannedMatrix(Matrix):
         growth = self._sum_growth(terms)
         read = self.machine.operand_loss * max(self.reserve, other.reserve)
         sums = left.sum(axis=1, keepdims=True) + right.sum(axis=0) + terms * read
-        lost = 2 * (terms + 1) * max(self._loss, other._loss) + read * sums
         with np.errstate(invalid="ignore"):
+            lost = 2 * (terms + 1) * max(self._loss, other._loss) + read * sums
             error = growth * gross + (1 + growth) * lost
             gross = gross * ((1 + growth) * _UP)
         return self._result(
@@ -311,7 +312,7 @@ class PlannedMatrix(Matrix):
 
     def _entrywise_growth(self, roundings: int) -> float:
         """Of results in the accumulators' format."""
-        return float((1 - self.machine.accumulate) ** -roundings * (1 + 2.0**-50) - 1)
+        return math.expm1(-roundings * math.log1p(-self.machine.accumulate)) * (1 + 2.0**-50)
 
     def _sum(self, other: PlannedMatrix, image: IntervalMatrix, sign: Pullback) -> PlannedMatrix:
         """The terms of either may be accumulated onto the other, one by one."""
