@@ -29,8 +29,8 @@ COMMAND = "python tests/benchmarks/planned_bounds.py docs/measured/planned-bound
 
 
 def factor_error(contract: str, plan: str | None, dtype: str) -> float:
-    """The smallest delta such that 1 + delta times the gradient is proven wrong, in whichever output
-    it takes the largest."""
+    """The smallest delta such that 1 + delta times the gradient is proven wrong, in whichever
+    output it takes the largest."""
     raw = REGIMES["long"].makers[contract](np.random.default_rng(0), SIZES, 0)
     tensors = {name: round_to_format(value, dtype) for name, value in raw.tensors.items()}
     inputs, double = Inputs(tensors, raw.scalars), Double()

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from loracle_reference.arithmetic import midpoint_radius
-from loracle_reference.arithmetic.midpoint_radius import FloatArray, Pair, normalised
+from loracle_reference.arithmetic.midpoint_radius import ETA, FloatArray, Pair, normalised
 
 __all__ = [
     "Node",
@@ -109,10 +109,11 @@ def _of_entries(nodes: list[Node], entries: np.ndarray) -> FloatArray:
 
 
 def _charged(adjoint: Pair, error: FloatArray) -> FloatArray:
-    """Per entry of the result, sum |adjoint| error; an entry without error charges nothing."""
+    """Per entry of the result, sum |adjoint| error; an entry without error charges nothing, others
+    also what their product may lose to underflow."""
     mid, rad = adjoint
     magnitude = np.abs(mid) if rad is None else np.abs(mid) + rad
-    charged = np.where(error > 0, magnitude * error, 0.0)
+    charged = np.where(error > 0, magnitude * error + ETA, 0.0)
     return np.asarray(charged.sum(axis=(1, 2)))
 
 
