@@ -15,6 +15,7 @@ import click
 from loracle import __version__
 from loracle.bench.command import bench
 from loracle.errors import UsageError
+from loracle.probe.command import probe
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def demo() -> int:
 
 
 _commands.add_command(bench)
+_commands.add_command(probe)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:

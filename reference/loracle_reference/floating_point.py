@@ -122,9 +122,9 @@ class TensorCore:
 
     @property
     def unit(self) -> float:
-        """The relative error per product, of the sum of magnitudes: each product may make its
-        instruction cut off one summand and round once (docs/proven-bounds.md)."""
-        return 2.0**-self.fraction_bits + 2.0**-23 + 2.0 ** -(self.fraction_bits + 23)
+        """The error that one more product may cause, relative to the sum of magnitudes: that of an
+        addition that truncates, however full the blocks are (docs/proven-bounds.md)."""
+        return 2.0 ** -min(self.fraction_bits, FORMATS["float32"].precision - 1)
 
 
 @dataclass(frozen=True)

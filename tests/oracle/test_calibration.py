@@ -13,7 +13,7 @@ from loracle.generation import generate
 from loracle.judgement.calibration import calibrate
 from loracle.judgement.verdicts import judge
 from loracle.validation import ENOUGH_EVIDENCE
-from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated, strategies_of
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.floating_point import FORMATS, machine_model, round_to_format
 
@@ -150,6 +150,23 @@ def test_accumulation_in_float32_is_held_to_more(contract: str) -> None:
     for output in CONTRACTS[contract].outputs:
         assert len(narrow.null[output].biases) < len(wide.null[output].biases) == len(STRATEGIES)
         assert narrow.null[output].tolerance < wide.null[output].tolerance
+
+
+@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+def test_tf32_is_allowed_its_operands(contract: str) -> None:
+    """A hundred times the tolerance of plain float32, from evaluations that round or truncate the
+    operands and some that do so on a tensor core; and of the same size for every such machine."""
+    case = a_case(contract, "float32", "ragged")
+    plain = reference(case)
+    for machine in ("tf32", "ampere", "hopper"):
+        known, strategies = (
+            reference(case, machine),
+            strategies_of(machine_model(machine, "float32")),
+        )
+        for output in CONTRACTS[contract].outputs:
+            assert len(known.null[output].biases) == len(strategies)
+            ratio = known.null[output].tolerance / plain.null[output].tolerance
+            assert 100 < ratio < 2**13
 
 
 def test_legal_overflow_leaves_no_tolerance() -> None:

@@ -149,6 +149,33 @@ def test_a_bound_that_follows_the_formula_s_association_misses_flushes(
     assert (error > ((left @ middle) @ right).error).any()
 
 
+@pytest.mark.parametrize("tiny", [0, 1, 2])
+def test_operands_that_are_flushed_stay_within_the_bound_in_every_association(
+    tiny: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A factor of subnormal numbers that is read as zero, beside large ones; a bound that loses it
+    only where it stands alone, and not in a chain, is exceeded."""
+    generator = np.random.default_rng(tiny)
+    arrays = [generator.uniform(0.5, 1, (3, 3)) * 2.0**30 for _ in range(3)]
+    arrays[tiny] = generator.uniform(0.5, 1, (3, 3)) * 2.0**-126
+    a, b, c = (round_to_format(array, "float32") for array in arrays)
+    error = a @ b @ c
+
+    def bounds() -> list[Array]:
+        left, middle, right = _rounding("float32", [a, b, c], "ftz")
+        return [((left @ middle) @ right).error, (left @ (middle @ right)).error]
+
+    assert all((error <= bound).all() for bound in bounds())
+    honest = Chain.times
+
+    def forgetful(self: Chain, *arguments: Any, **keywords: Any) -> Chain:
+        chain = honest(self, *arguments, **keywords)
+        return replace(chain, leaves=np.ones_like(chain.leaves))
+
+    monkeypatch.setattr(Chain, "times", forgetful)
+    assert all((error > bound).any() for bound in bounds())
+
+
 @given(seed=st.integers(0, 10**6), strategy=st.sampled_from(STRATEGIES))
 def test_nothing_overflows_where_absence_of_overflow_is_claimed(seed: int, strategy: Any) -> None:
     """Chains of float16 matrices of all sizes; catches a peak that misses a sub-product."""

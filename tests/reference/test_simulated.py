@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 
 from loracle_reference.arithmetic.double import Double
-from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated, Strategy
+from loracle_reference.arithmetic.simulated import (
+    STRATEGIES,
+    Simulated,
+    Strategy,
+    strategies_of,
+)
 from loracle_reference.attention import adapted_weight, attention_probabilities
-from loracle_reference.floating_point import NUMPY_DTYPES, round_to_format
+from loracle_reference.floating_point import (
+    FORMATS,
+    NUMPY_DTYPES,
+    machine_model,
+    round_to_format,
+)
 
 BY_NAME = {strategy.name: strategy for strategy in STRATEGIES}
 
@@ -103,3 +113,49 @@ def test_an_unknown_dtype_is_refused() -> None:
     """One line, ValueError."""
     with pytest.raises(ValueError, match="known: float64"):
         Simulated("float8", STRATEGIES[0])
+
+
+def test_a_machine_has_the_strategies_that_it_is_capable_of() -> None:
+    """All where sums are kept in storage; none of those where they are not; a tensor core's own."""
+    orders = {
+        machine: {s.order for s in strategies_of(machine_model(machine, dtype))}
+        for machine, dtype in (
+            ("widest", "bfloat16"),
+            ("f16-accumulate", "float16"),
+            ("f32-accumulate", "bfloat16"),
+            ("hopper", "bfloat16"),
+            ("tf32", "float32"),
+        )
+    }
+    everything = {s.order for s in STRATEGIES}
+    assert orders == {
+        "widest": everything,
+        "f16-accumulate": everything,
+        "f32-accumulate": {"wide"},
+        "hopper": {"wide", "tensor-core"},
+        "tf32": {"wide", "tensor-core"},
+    }
+
+
+def test_operands_are_rounded_or_truncated_where_the_machine_has_tf32() -> None:
+    """1 + 0.75 * 2^-10, times one; a row sum is no product, and keeps it."""
+    machine = machine_model("hopper", "float32")
+    value = 1 + 0.75 * 2.0**-10
+    expected = {"wide": 1 + 2.0**-10, "tensor-core": 1.0}
+    for strategy in strategies_of(machine):
+        simulated = Simulated("float32", strategy, machine)
+        matrix = simulated.matrix([[value]])
+        assert simulated.array(matrix @ simulated.matrix([[1.0]])) == expected[strategy.order]
+        assert simulated.array(matrix.row_sum()) == value
+
+
+@pytest.mark.parametrize("dtype", NUMPY_DTYPES)
+def test_a_machine_that_flushes_has_no_subnormal_numbers(dtype: str) -> None:
+    """Neither as inputs, nor as results of products, scalings and entrywise operations."""
+    smallest = FORMATS[dtype].smallest_normal
+    for name, kept in (("widest", True), ("widest+ftz", False)):
+        simulated = Simulated(dtype, BY_NAME["sequential"], machine_model(name, dtype))
+        tiny, half = simulated.matrix([[smallest]]), simulated.matrix([[0.5]])
+        results = (simulated.matrix([[smallest / 2]]), tiny @ half, tiny * half, tiny.scale(0.5))
+        for result in results:
+            assert simulated.array(result)[0, 0] == (smallest / 2 if kept else 0)

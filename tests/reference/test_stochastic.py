@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated, strategies_of
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.attention import attention_probabilities
 from loracle_reference.floating_point import machine_model, round_to_format
@@ -63,3 +63,28 @@ def test_there_must_be_a_sample() -> None:
     """One line, ValueError."""
     with pytest.raises(ValueError, match="at least one sample"):
         Stochastic(WIDEST, samples=0)
+
+
+@pytest.mark.parametrize(
+    ("machine", "dtype"),
+    [("f32-accumulate", "bfloat16"), ("hopper", "float16"), ("tf32", "float32")],
+)
+def test_the_spread_of_a_stored_product_is_that_of_a_simulated_one(
+    machine: str, dtype: str
+) -> None:
+    """Sums of 32 products that accumulate in float32: what spreads is storing them, and in TF32
+    reading the operands. Between half and twice; catches noise of the accumulation alone, which
+    would be a hundredth in 16 bits."""
+    generator = np.random.default_rng(1)
+    left, right = (
+        round_to_format(generator.standard_normal(shape), dtype) for shape in ((64, 32), (32, 64))
+    )
+    model = machine_model(machine, dtype)
+    wide = strategies_of(model)[0]
+    assert wide.order == "wide"
+    simulated = Simulated(dtype, wide, model)
+    real = simulated.array(simulated.matrix(left) @ simulated.matrix(right)) - left @ right
+    stochastic = Stochastic(model, samples=8)
+    sampled = (stochastic.matrix(left) @ stochastic.matrix(right)).samples - left @ right
+    ratio = float(np.sqrt(np.mean(sampled**2) / np.mean(real**2)))
+    assert 0.5 < ratio < 2

@@ -1,9 +1,9 @@
 """The calibrated tolerance: how far honest kernels stray on the case's own inputs.
 
 Two views of an honest kernel are evaluated against the truth: the ensemble of legal evaluations
-(`STRATEGIES`), whose largest error is the envelope, and Monte Carlo arithmetic, whose root mean
-square error sigma measures the random part. The tolerance of an output, for its largest absolute
-error, is
+(`strategies_of` the machine), whose largest error is the envelope, and Monte Carlo arithmetic,
+whose root mean square error sigma measures the random part. The tolerance of an output, for its
+largest absolute error, is
 
     envelope + t * sigma,    t = sqrt(2 log(2 n / p)),
 
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from loracle.cases import Inputs
 from loracle.contracts import Contract
 from loracle.evaluation import gradients, rows
-from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.simulated import Simulated, strategies_of
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import MachineModel
@@ -67,16 +67,13 @@ def calibrate(
     machine: MachineModel,
     truth: dict[str, Enclosure],
 ) -> dict[str, Null]:
-    """The null of every output. A machine that accumulates more finely than it stores is
-    represented by the strategies that do so."""
+    """The null of every output, from the strategies and the sampled roundings of the machine."""
     dtype = machine.storage.name
-    wide_only = machine.accumulate < machine.storage.unit_roundoff
-    strategies = [s for s in STRATEGIES if s.order == "wide" or not wide_only]
     seed = zlib.crc32(b"".join(inputs.tensors[name].tobytes() for name in contract.tensors))
     with np.errstate(over="ignore", invalid="ignore"):
         legal = []
-        for strategy in strategies:
-            simulated = Simulated(dtype, strategy)
+        for strategy in strategies_of(machine):
+            simulated = Simulated(dtype, strategy, machine)
             evaluated = gradients(contract, inputs, simulated)
             legal.append({name: simulated.array(matrix) for name, matrix in evaluated.items()})
         sampled = [

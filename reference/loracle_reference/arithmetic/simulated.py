@@ -10,7 +10,7 @@ must let pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Literal
 
@@ -27,9 +27,17 @@ from loracle_reference.arithmetic.shapes import (
     require_same_rows,
     require_same_shape,
 )
-from loracle_reference.floating_point import NUMPY_DTYPES
+from loracle_reference.arithmetic.tensor_core import tensor_core_product
+from loracle_reference.floating_point import (
+    NUMPY_DTYPES,
+    TF32,
+    MachineModel,
+    machine_model,
+    round_to_format,
+    truncate_to_format,
+)
 
-__all__ = ["STRATEGIES", "Simulated", "SimulatedMatrix", "Strategy"]
+__all__ = ["STRATEGIES", "Simulated", "SimulatedMatrix", "Strategy", "strategies_of"]
 
 Array = npt.NDArray[Any]
 
@@ -46,13 +54,14 @@ _BLOCK = 4
 class Strategy:
     """One legal way to evaluate the formulas.
 
-    order: of the terms of a sum kept in storage; "wide" instead sums in the next wider format.
+    order: of the terms of a sum kept in storage; "wide" instead sums in the next wider format, and
+    "tensor-core" as the machine's own does.
     associate: "formula" takes products as the specification brackets them, "left" and "right"
     chain them. distribute: x (w + s b a) as x w + s (x b) a, that is, unmerged weights.
     """
 
     name: str
-    order: Literal["sequential", "reversed", "blocked", "wide"]
+    order: Literal["sequential", "reversed", "blocked", "wide", "tensor-core"]
     associate: Literal["formula", "left", "right"]
     distribute: bool
     softmax: Literal["two-pass", "online", "log-sum-exp"]
@@ -69,6 +78,20 @@ STRATEGIES: tuple[Strategy, ...] = (
     Strategy("wide-right", "wide", "right", False, "online"),
 )
 """The ensemble of the calibrated tolerance: every order, bracketing and softmax appears."""
+
+_WIDE_STRATEGIES = tuple(s for s in STRATEGIES if s.order == "wide")
+_TENSOR_CORE_STRATEGIES = tuple(
+    replace(s, name=s.name.replace("wide", "tensor-core"), order="tensor-core")
+    for s in _WIDE_STRATEGIES
+)
+
+
+def strategies_of(machine: MachineModel) -> tuple[Strategy, ...]:
+    """The ensemble of honest kernels on one machine: all where partial sums may be kept in storage,
+    else those that sum more finely, by a tensor core too where it has one."""
+    if machine.tensor_core is not None:
+        return _WIDE_STRATEGIES + _TENSOR_CORE_STRATEGIES
+    return STRATEGIES if machine.accumulates_in_storage else _WIDE_STRATEGIES
 
 
 @dataclass(frozen=True)
@@ -108,7 +131,9 @@ class SimulatedMatrix(Matrix):
     @property
     def stored(self) -> Array:
         """The matrix in the storage format."""
-        total = reduce(np.add, (self.arithmetic.form(term) for term in self._terms))
+        total = self.arithmetic.kept(
+            reduce(np.add, (self.arithmetic.form(term) for term in self._terms))
+        )
         if len(self._terms) > 1 or self._terms[0].scalars or len(self._terms[0].factors) > 1:
             self._terms = (_Product((total,)),)
         return total
@@ -142,8 +167,7 @@ class SimulatedMatrix(Matrix):
         return SimulatedMatrix(scaled, self.arithmetic)
 
     def row_sum(self) -> SimulatedMatrix:
-        ones = np.ones((self.shape[1], 1), dtype=self.arithmetic.storage)
-        return self._new(self.arithmetic.multiply(self.stored, ones))
+        return self._new(self.arithmetic.row_sum(self.stored))
 
     def exp(self) -> SimulatedMatrix:
         return self._new(self.arithmetic.function(np.exp, self.stored))
@@ -206,7 +230,8 @@ class SimulatedMatrix(Matrix):
         return self._new(weights / total)
 
     def _new(self, stored: Array) -> SimulatedMatrix:
-        return SimulatedMatrix((_Product((stored,)),), self.arithmetic)
+        kept = self.arithmetic.kept(stored)
+        return SimulatedMatrix((_Product((kept,)),), self.arithmetic)
 
     def _undistributed(self) -> tuple[_Product, ...]:
         return self._terms if len(self._terms) == 1 else (_Product((self.stored,)),)
@@ -221,22 +246,22 @@ class SimulatedMatrix(Matrix):
 
 
 class Simulated(Arithmetic[SimulatedMatrix]):
-    """The evaluation of one strategy in one storage format (a key of `FORMATS`)."""
+    """The evaluation of one strategy in one storage format (a key of `FORMATS`), on a machine whose
+    tensor core, TF32 operands and flushes to zero are simulated (the widest, which has none)."""
 
     name = "simulated"
 
-    def __init__(self, dtype: str, strategy: Strategy) -> None:
+    def __init__(self, dtype: str, strategy: Strategy, machine: MachineModel | None = None) -> None:
         """Raises ValueError, naming what there is, on an unknown dtype."""
-        if dtype not in NUMPY_DTYPES:
-            raise ValueError(f"unknown dtype {dtype!r}; known: {', '.join(NUMPY_DTYPES)}")
+        self.machine = machine_model("widest", dtype) if machine is None else machine
         self.storage = NUMPY_DTYPES[dtype]
         self.wide = _WIDE[dtype]
         self.strategy = strategy
 
     def matrix(self, entries: Entries) -> SimulatedMatrix:
         """Inputs rounded to storage. Raises ValueError unless they form a finite matrix."""
-        values = Double().matrix(entries).values
-        return SimulatedMatrix((_Product((values.astype(self.storage),)),), self)
+        values = Double().matrix(entries).values.astype(self.storage)
+        return SimulatedMatrix((_Product((self.kept(values),)),), self)
 
     def array(self, matrix: SimulatedMatrix) -> npt.NDArray[np.float64]:
         """The entries, exactly, as float64."""
@@ -264,19 +289,51 @@ class Simulated(Arithmetic[SimulatedMatrix]):
             formed = formed * self.cast(scalar)
         return formed
 
+    def kept(self, stored: Array) -> Array:
+        """Stored numbers, without the subnormal ones where the machine flushes those."""
+        smallest = self.machine.storage.smallest_normal
+        if self.machine.operand_loss < smallest:
+            return stored
+        return np.where(np.abs(stored) < smallest, np.zeros_like(stored), stored)
+
+    def row_sum(self, stored: Array) -> Array:
+        """The sum of every row, a column: no matrix product, so that it reads no TF32."""
+        ones = np.ones((stored.shape[1], 1), dtype=self.storage)
+        if self.strategy.order not in ("wide", "tensor-core"):
+            return self.multiply(stored, ones)
+        with np.errstate(over="ignore", invalid="ignore"):
+            wide = np.asarray(stored.astype(self.wide) @ ones.astype(self.wide))
+            return self.kept(wide.astype(self.storage))
+
     def multiply(self, left: Array, right: Array) -> Array:
         """left @ right with the strategy's order of summation."""
+        return self.kept(self._summed(left, right))
+
+    def _summed(self, left: Array, right: Array) -> Array:
         terms = left.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.strategy.order == "wide":
-                wide = np.asarray(left.astype(self.wide) @ right.astype(self.wide))
-                return wide.astype(self.storage)
+            if self.strategy.order in ("wide", "tensor-core"):
+                return self._finely_summed(left, right).astype(self.storage)
             order = list(range(terms))
             if self.strategy.order == "reversed":
                 order.reverse()
             length = _BLOCK if self.strategy.order == "blocked" else terms
             blocks = [order[start : start + length] for start in range(0, terms, length)]
             return reduce(np.add, (self._accumulate(left, right, block) for block in blocks))
+
+    def _finely_summed(self, left: Array, right: Array) -> Array:
+        """In the wider format, from operands that are rounded where the machine has TF32; or by its
+        tensor core, which truncates them."""
+        core, tf32 = self.machine.tensor_core, self.machine.operand_unit > 0
+        if self.strategy.order == "tensor-core" and core is not None:
+            left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+            if not tf32:
+                return tensor_core_product(left, right, core, self.machine.storage)
+            left, right = truncate_to_format(left, TF32), truncate_to_format(right, TF32)
+            return tensor_core_product(left, right, core, TF32)
+        if tf32:
+            left, right = round_to_format(left, TF32), round_to_format(right, TF32)
+        return np.asarray(left.astype(self.wide) @ right.astype(self.wide))
 
     @staticmethod
     def _accumulate(left: Array, right: Array, terms: list[int]) -> Array:

@@ -4,8 +4,9 @@ Each matrix holds a stack of samples. One rounding multiplies by 1 + u xi with x
 (variance u^2 / 3). A sum of products takes its n products and n - 1 partial sums rounded to storage
 together, as one normal variable of the variance that their independent roundings have: with terms
 t_k and sum S it is u^2/3 (sum t_k^2 + (n/2) sum t_k^2 + (n/3) S^2), partial sums being a random
-walk of the terms beside a drift to S. (D. Parker, Monte Carlo Arithmetic, 1997; used here for
-typical errors only, never for a proof.)
+walk of the terms beside a drift to S. Where sums accumulate more finely than they are stored, u is
+that of the accumulation, and storing the result is one rounding more. (D. Parker, Monte Carlo
+Arithmetic, 1997; used here for typical errors only, never for a proof.)
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class StochasticMatrix(Matrix):
 
     def __matmul__(self, other: StochasticMatrix) -> StochasticMatrix:
         require_inner(self, other)
-        value = self.samples @ other.samples
-        squares = np.square(self.samples) @ np.square(other.samples)
+        left, right = self._read(), other._read()
+        value = left @ right
+        squares = np.square(left) @ np.square(right)
         return self._summed(value, squares, self.shape[1])
 
     def __add__(self, other: StochasticMatrix) -> StochasticMatrix:
@@ -134,11 +136,24 @@ class StochasticMatrix(Matrix):
         noise = 1 + unit * self.arithmetic.uniform(value.shape)
         return StochasticMatrix(value * noise, self.arithmetic)
 
+    def _read(self) -> Array:
+        """The samples as operands of a matrix product: truncating or rounding those spreads them
+        over an interval of the width of operand_unit. (Its middle is biased; legal evaluations
+        have that part.)"""
+        unit = self.arithmetic.machine.operand_unit / 2
+        if not unit:
+            return self.samples
+        return self.samples * (1 + unit * self.arithmetic.uniform(self.samples.shape))
+
     def _summed(self, value: Array, squares: Array, terms: int) -> StochasticMatrix:
-        unit = self.arithmetic.machine.accumulate
+        machine = self.arithmetic.machine
+        unit = machine.accumulate
         variance = (1 + terms / 2) * squares + terms / 3 * np.square(value)
         noise = self.arithmetic.normal(value.shape) * np.sqrt(variance / 3) * unit
-        return StochasticMatrix(value + noise, self.arithmetic)
+        summed = value + noise
+        if machine.accumulates_in_storage:
+            return StochasticMatrix(summed, self.arithmetic)
+        return self._rounded(summed)
 
 
 class Stochastic(Arithmetic[StochasticMatrix]):
