@@ -114,8 +114,10 @@ class PlannedMatrix(Matrix):
 
     def stored(self) -> PlannedMatrix:
         """Rounded to the storage dtype, unless it is in it already, and read from there."""
-        unit = 0.0 if self.in_storage else self.machine.stored_unit
-        error = unit * self.magnitude + (0.0 if self.in_storage else self._loss)
+        unit, error = 0.0, np.zeros(self.shape)
+        if not self.in_storage:
+            unit = self.machine.stored_unit
+            error = unit * self.magnitude + self._loss
         return PlannedMatrix(
             self.arithmetic,
             self.box,
