@@ -95,6 +95,7 @@ def _commands() -> None:
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--machine", help="The arithmetic to judge it by; the widest one if omitted.")
+@click.option("--plan", metavar="NAME", help="The evaluation plan it follows, for a tighter bound.")
 @click.option("--cases", type=int, metavar="N", help="Cases per regime.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
 @click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
@@ -130,6 +131,7 @@ def validate(
     dtype: str,
     device: str,
     machine: str | None,
+    plan: str | None,
     cases: int | None,
     seed: int,
     regimes: tuple[str, ...],
@@ -167,6 +169,7 @@ def validate(
                 regimes=regimes or None,
                 epsilon=epsilon,
                 machine=machine,
+                plan=plan,
                 timeout=timeout,
                 repeats=repeats,
                 compile=compile_,

@@ -1,4 +1,4 @@
-"""What a kernel declares about itself: limits, outputs, machine, accuracy."""
+"""What a kernel declares about itself: limits, outputs, machine, evaluation plan, accuracy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Declaration:
     unsupported: regimes or dtypes it is not made for. outputs: the outputs it has, None for all of
     the contract's. machine: the machine model it is judged under, None for the widest. epsilon: the
     absolute error it promises, in the max norm of each output (Problems 1 to 3), None for none.
-    accumulate: "float32" is a shorthand for machine "f32-accumulate" and sets `machine`.
+    accumulate: "float32" is a shorthand for machine "f32-accumulate" and sets `machine`. plan: the
+    evaluation plan that it follows, None for none.
     Raises UsageError on a value that means nothing.
     """
 
@@ -33,6 +34,7 @@ class Declaration:
     machine: str | None = None
     epsilon: float | None = None
     accumulate: str | None = None
+    plan: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unsupported", _names("unsupported", self.unsupported))
@@ -42,6 +44,8 @@ class Declaration:
                 raise UsageError("declare: outputs is empty; name at least one output")
         if self.machine is not None and not (isinstance(self.machine, str) and self.machine):
             raise UsageError(f"declare: machine must be a machine's name, not {self.machine!r}")
+        if self.plan is not None and not (isinstance(self.plan, str) and self.plan):
+            raise UsageError(f"declare: plan must be a plan's name, not {self.plan!r}")
         self._check_epsilon()
         self._expand_accumulate()
 
@@ -77,6 +81,7 @@ def declare(
     machine: str | None = None,
     epsilon: float | None = None,
     accumulate: str | None = None,
+    plan: str | None = None,
 ) -> Callable[[K], K]:
     """A decorator that attaches a `Declaration` with these values to a kernel, and returns it.
 
@@ -88,6 +93,7 @@ def declare(
         machine=machine,
         epsilon=epsilon,
         accumulate=accumulate,
+        plan=plan,
     )
 
     def attach(kernel: K) -> K:

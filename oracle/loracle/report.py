@@ -130,6 +130,8 @@ class Report:
     reason: str = ""
     """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
     `interrupted`."""
+    plan: str | None = None
+    """The evaluation plan that the kernel declares, whose bound is the proven one."""
     epsilon: float | None = None
     repeats: int = 2
     """Equal calls of each case."""
@@ -157,6 +159,7 @@ class Report:
             "dtype": self.dtype,
             "device": self.device,
             "machine": self.machine,
+            "plan": self.plan,
             "seed": self.seed,
             "epsilon": _number(self.epsilon),
             "repeats": self.repeats,

@@ -13,6 +13,7 @@ from loracle.errors import UsageError
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of
 from loracle.generation.regimes import REGIMES
+from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "checked_epsilon",
     "checked_machine",
     "checked_names",
+    "checked_plan",
     "checked_repeats",
     "checked_seed",
     "chosen_cases",
@@ -89,6 +91,21 @@ def checked_machine(name: str | None, dtype: str) -> MachineModel:
         return machine_model(str(name or "widest"), dtype)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def checked_plan(name: str | None, contract: Contract | None) -> str | None:
+    """The name of an evaluation plan of the contract, or of any if that is not known yet, None for
+    none; UsageError if there is no such plan."""
+    if name is None:
+        return None
+    own = PLANS if contract is None else {contract.name: PLANS.get(contract.name, {})}
+    names = list(dict.fromkeys(plan for plans in own.values() for plan in plans))
+    if str(name) in names:
+        return str(name)
+    listed = ", ".join(names) or "none"
+    if contract is not None and any(str(name) in plans for plans in PLANS.values()):
+        raise UsageError(f"{contract.name} has no plan {str(name)!r}; it has: {listed}")
+    raise UsageError(f"unknown plan {str(name)!r}; known: {listed}")
 
 
 def chosen_cases(

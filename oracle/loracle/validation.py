@@ -28,6 +28,7 @@ from loracle.request import (
     checked_epsilon,
     checked_machine,
     checked_names,
+    checked_plan,
     checked_repeats,
     checked_seed,
     chosen_cases,
@@ -66,6 +67,7 @@ def validate(
     machine: str | None = None,
     timeout: float = 60,
     *,
+    plan: str | None = None,
     repeats: int = 2,
     compile: bool = False,
     only_cases: Sequence[str] | None = None,
@@ -79,8 +81,10 @@ def validate(
     torch.dtype. cases: per regime. regimes: their names, all of the contract's if None. epsilon:
     the absolute error the kernel promises, in the max norm, which replaces bound and tolerance (as
     does the certificate that a call returns, if that is smaller).
-    machine: the model it is judged under, the widest if None. timeout: seconds for the equal calls
-    of one case. repeats: how many these are. compile: judge the kernel under torch.compile.
+    machine: the model it is judged under, the widest if None. plan: the evaluation plan that it
+    follows, whose bound replaces that of every legal evaluation; a kernel that does not follow it
+    may be called wrong. timeout: seconds for the equal calls of one case. repeats: how many these
+    are. compile: judge the kernel under torch.compile.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
@@ -95,6 +99,7 @@ def validate(
     only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
     known = wanted or _only_contract(kernel)
+    checked_plan(plan, known)
     if known is not None:
         chosen_cases(known, dtype, seed, count, regimes, only_cases)
     with KernelProcess(
@@ -110,13 +115,14 @@ def validate(
         if known is not None:
             # The child imports torch meanwhile; the first references are ready when it is.
             first = chosen_cases(known, dtype, seed, count, regimes, only_cases)[0]
-            reference_of(first, checked_machine(machine, dtype))
+            reference_of(first, checked_machine(machine, dtype), plan)
         loaded = process.finish()
         declared = loaded.declaration
         model = checked_machine(machine or declared.machine, dtype)
+        followed = checked_plan(declared.plan if plan is None else plan, loaded.contract)
         epsilon = declared.epsilon if epsilon is None else epsilon
-        plan = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
-        plan, skipped = _without_unsupported(plan, loaded, dtype)
+        chosen = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
+        chosen, skipped = _without_unsupported(chosen, loaded, dtype)
         collector = Collector(
             loaded.contract,
             loaded.outputs,
@@ -129,6 +135,7 @@ def validate(
                     "seed": seed,
                     "device": None if device == "cpu" else device,
                     "machine": machine,
+                    "plan": plan,
                     "epsilon": None if epsilon == declared.epsilon else epsilon,
                     "repeats": None if repeats == 2 else repeats,
                     "compile": compile or None,
@@ -136,7 +143,7 @@ def validate(
                 {"cases": cases, "regimes": regimes, "only_cases": only_cases},
             ),
         )
-        notes, reason = _run(process, plan, model, collector, on_progress)
+        notes, reason = _run(process, chosen, model, followed, collector, on_progress)
     findings = collector.findings()
     verdict, reason = _verdict(findings, collector, reason)
     return Report(
@@ -147,6 +154,7 @@ def validate(
         dtype=dtype,
         device=device,
         machine=model.name,
+        plan=followed,
         seed=seed,
         epsilon=epsilon,
         repeats=repeats,
@@ -168,6 +176,7 @@ def _run(
     process: KernelProcess,
     plan: list[Case],
     model: MachineModel,
+    followed: str | None,
     collector: Collector,
     on_progress: OnProgress | None,
 ) -> tuple[list[str], str]:
@@ -181,7 +190,7 @@ def _run(
             process.submit(generate(case), () if case.regime in examined else CONDITIONS)
             examined.add(case.regime)
             # The kernel runs in the child while its reference is made here.
-            reference = reference_of(case, model)
+            reference = reference_of(case, model, followed)
             observation = process.collect()
             latest = collector.add(reference, observation)
             notes.update(dict.fromkeys(observation.notes))

@@ -166,21 +166,22 @@ class MachineModel:
         """Whether every partial sum may be rounded to the storage format."""
         return self.accumulate == self.stored_unit
 
-    def sum_growth(self, terms: int, *, operands: int = 2) -> float:
+    def sum_growth(self, terms: int, *, operands: int = 2, stored: bool = True) -> float:
         """gamma of a sum of `terms` products: its error is at most gamma times the sum of the
         magnitudes, for every order and tree.
 
         Each product and partial sum is rounded once, block by block where the machine has blocks,
         and the result is stored. operands: how many factors of a product are read as an operand of
         a matrix product is (2; 1 for a plain sum, which may be a product with ones; 0 for an
-        addition). Infinite where nothing is claimed, from terms * accumulate >= 1 on.
+        addition). stored: whether the result is; where it is not, it is as exact as a partial sum.
+        Infinite where nothing is claimed, from terms * accumulate >= 1 on.
         """
         if self.accumulates_in_storage:
             exponent = terms * self.stored_unit
         else:
             block = terms if self.block is None else min(terms, self.block)
-            stored = math.ceil(terms / block)
-            exponent = block * self.accumulate + stored * self.stored_unit
+            blocks = math.ceil(terms / block) - (0 if stored else 1)
+            exponent = block * self.accumulate + blocks * self.stored_unit
         if exponent >= 1:
             return math.inf
         gamma = exponent / (1 - exponent) * (1 + 2.0**-50)

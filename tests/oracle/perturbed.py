@@ -152,11 +152,13 @@ def attacked_error(
     machine: MachineModel,
     output: str,
     element: tuple[int, int],
+    arithmetic: type[Perturbed] | None = None,
 ) -> npt.NDArray[np.float64]:
     """|computed - exact| of the whole output when every rounding is turned against one element of
-    it; the larger of pushing up and pushing down."""
+    it; the larger of pushing up and pushing down. arithmetic: the kernel's, `Perturbed` if None."""
+    make = arithmetic or Perturbed
     recording = Attack()
-    target = evaluate(Perturbed(machine, recording))[output].entries
+    target = evaluate(make(machine, recording))[output].entries
     derivatives = torch.autograd.grad(target[element], recording.deltas, allow_unused=True)
     signs = [
         torch.zeros_like(delta) if derivative is None else derivative.sign()
@@ -167,6 +169,6 @@ def attacked_error(
     for direction in (1.0, -1.0):
         attack = Attack(signs=[sign * direction for sign in signs])
         with torch.no_grad():
-            attacked = evaluate(Perturbed(machine, attack))[output].entries
+            attacked = evaluate(make(machine, attack))[output].entries
         errors.append((attacked - exact).abs().numpy())
     return errors[0] if errors[0][element] >= errors[1][element] else errors[1]

@@ -54,7 +54,7 @@ def test_every_option_reaches_validate(
     validation.answer = make_passing()
     options = "--contract aloragc --dtype float64 --device cuda --machine tf32 --cases 3 --seed 7"
     options += " --regime tiny --regime ragged --case tiny:1 --epsilon 0.5 --timeout 9"
-    options += " --repeats 5 --compile"
+    options += " --repeats 5 --compile --plan merged"
     assert run("validate", "m:f", *options.split()) == 0
     assert validation.asked == {
         "kernel": "m:f",
@@ -62,6 +62,7 @@ def test_every_option_reaches_validate(
         "dtype": "float64",
         "device": "cuda",
         "machine": "tf32",
+        "plan": "merged",
         "cases": 3,
         "seed": 7,
         "regimes": ("tiny", "ragged"),
@@ -84,6 +85,7 @@ def test_the_defaults_are_those_of_validate(
         "dtype": "float32",
         "device": "cpu",
         "machine": None,
+        "plan": None,
         "cases": None,
         "seed": 0,
         "regimes": None,

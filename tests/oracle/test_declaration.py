@@ -17,11 +17,17 @@ def test_a_plain_function_declares_nothing() -> None:
 
 
 def test_what_is_declared_is_found_again_also_behind_a_wrapper_and_in_another_process() -> None:
-    @declare(unsupported=["float16", "saturated"], outputs=["grad_a"], machine="widest", epsilon=1)
+    @declare(
+        unsupported=["float16", "saturated"],
+        outputs=["grad_a"],
+        machine="widest",
+        epsilon=1,
+        plan="merged",
+    )
     def kernel() -> None:
         """A kernel."""
 
-    expected = Declaration(("float16", "saturated"), ("grad_a",), "widest", 1.0)
+    expected = Declaration(("float16", "saturated"), ("grad_a",), "widest", 1.0, plan="merged")
     assert declaration_of(kernel) == expected
 
     @functools.wraps(kernel)
@@ -49,6 +55,8 @@ def test_accumulate_is_a_shorthand_for_a_machine() -> None:
         ({"outputs": "grad_a"}, r"write outputs=\['grad_a'\]$"),
         ({"machine": 32}, "machine must be a machine's name"),
         ({"machine": ""}, "machine must be a machine's name"),
+        ({"plan": 1}, "plan must be a plan's name"),
+        ({"plan": ""}, "plan must be a plan's name"),
         ({"epsilon": 0}, "epsilon must be positive"),
         ({"epsilon": float("nan")}, "epsilon must be positive"),
         ({"epsilon": "small"}, "epsilon must be a number"),

@@ -46,8 +46,9 @@ def same(one: CaseReference, other: CaseReference) -> bool:
             proven, null = known.proven[output], known.null[output]
             arrays[-1] += [enclosure.high, enclosure.low, enclosure.radius, proven.bound]
             arrays[-1] += [np.array(proven.overflow_free), null.biases]
+            arrays[-1] += [] if proven.unplanned is None else [proven.unplanned]
             arrays[-1] += [np.array([null.tolerance, null.bias_deviation])]
-    return all(
+    return len(arrays[0]) == len(arrays[1]) and all(
         np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         for a, b in zip(arrays[0], arrays[1], strict=True)
     )
@@ -61,23 +62,24 @@ def forbid_computation(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, never)
 
 
+@pytest.mark.parametrize("plan", [None, "merged"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)
 def test_from_the_cache_as_computed(
-    contract: str, dtype: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    contract: str, dtype: str, plan: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without computing anything; catches a file that loses low words or infinities."""
     case, machine = a_case(contract, dtype, "designed", 1), machine_model("widest", dtype)
-    computed = reference_of(case, machine)
+    computed = reference_of(case, machine, plan)
     assert len(entries(folder)) == 1
     forbid_computation(monkeypatch)
-    loaded = reference_of(case, machine)
+    loaded = reference_of(case, machine, plan)
     assert same(computed, loaded)
 
 
 def test_the_key_has_everything_that_matters(folder: Path) -> None:
     """Catches a truth of one seed, dtype, index, regime or contract served to another, or a bound
-    of another machine."""
+    of another machine or evaluation plan."""
     case = a_case("lora-linear", "bfloat16", "tiny")
     machine = machine_model("widest", "bfloat16")
     asked = [
@@ -93,6 +95,8 @@ def test_the_key_has_everything_that_matters(folder: Path) -> None:
     paths = {module._path(known, model) for known, model in asked}
     assert len(paths) == len(asked)
     assert None not in paths
+    planned = {module._path(case, machine, plan) for plan in ("merged", "unmerged")}
+    assert len(paths | planned) == len(asked) + 2
     for known, model in asked:
         reference_of(known, model)
     assert len(entries(folder)) == len(asked)

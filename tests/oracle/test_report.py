@@ -16,6 +16,7 @@ REQUIRED = {
     "dtype",
     "device",
     "machine",
+    "plan",
     "seed",
     "cases",
     "regimes",

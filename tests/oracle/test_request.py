@@ -10,7 +10,7 @@ import loracle
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
 from loracle.generation import REGIMES, regimes_of
-from loracle.request import checked_dtype, checked_machine, chosen_cases
+from loracle.request import checked_dtype, checked_machine, checked_plan, chosen_cases
 
 
 def kernel(
@@ -31,6 +31,13 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "block": ({"machine": "f32-accumulate:0"}, ["f32-accumulate:0", "at least 1"]),
     "block in letters": ({"machine": "f32-accumulate:x"}, ["f32-accumulate:x", "at least 1"]),
     "superscript block": ({"machine": "f32-accumulate:²"}, ["f32-accumulate:²", "at least 1"]),
+    "plan": ({"plan": "streamed"}, ["unknown plan 'streamed'", "merged, unmerged"]),
+    "plan of another type": ({"plan": ["merged"]}, ["['merged']", "merged, unmerged"]),
+    "no name of a plan": ({"plan": ""}, ["''", "merged, unmerged"]),
+    "plan of another contract": (
+        {"plan": "merged-flash"},
+        ["lora-linear has no plan 'merged-flash'", "it has: merged, unmerged"],
+    ),
     "no cases": ({"cases": 0}, ["0", "from 1 to"]),
     "fewer": ({"cases": -3}, ["-3", "from 1 to"]),
     "too many": ({"cases": 10**9}, ["1000000000", "from 1 to"]),
@@ -120,6 +127,15 @@ def test_machines() -> None:
     assert checked_machine(None, "float32").name == "widest"
     assert checked_machine("f32-accumulate", "bfloat16").name == "f32-accumulate"
     assert checked_machine("f32-accumulate:16", "bfloat16").block == 16
+
+
+def test_plans() -> None:
+    """Before the contract is known, a plan of any will do."""
+    assert checked_plan(None, None) is None
+    assert checked_plan("merged-flash", None) == "merged-flash"
+    assert checked_plan("merged-flash", CONTRACTS["aloragc"]) == "merged-flash"
+    with pytest.raises(UsageError, match="unknown plan 'streamed'; known: merged, unmerged"):
+        checked_plan("streamed", None)
 
 
 def test_chosen_cases() -> None:

@@ -39,6 +39,14 @@ def test_a_pass_says_what_was_judged_and_how(make_passing: MakeReport) -> None:
     assert "at least 8 cases are evidence for each output" in text
 
 
+def test_a_declared_plan_is_named(make_passing: MakeReport, make_failing: MakeReport) -> None:
+    """Beside the machine, and in the sentence that calls the kernel wrong."""
+    assert "widest machine, plan merged, seed 0" in shown(make_passing(plan="merged"))
+    said = " ".join(shown(make_failing(plan="merged")).split())
+    assert "on this machine that follows the plan merged makes such an error." in said
+    assert "plan" not in shown(make_failing())
+
+
 def test_a_finding_shows_everything_that_is_needed_to_act(make_failing: MakeReport) -> None:
     report = make_failing()
     text = shown(report)

@@ -104,7 +104,12 @@ def test_replay_of_a_target(tmp_path: Path) -> None:
     path = tmp_path / "my kernels.py"
     path.write_text(TARGET)
     report = loracle.validate(
-        f"{path}:kernel", dtype="bfloat16", seed=3, cases=2, machine="f32-accumulate"
+        f"{path}:kernel",
+        dtype="bfloat16",
+        seed=3,
+        cases=2,
+        machine="f32-accumulate",
+        plan="unmerged",
     )
     (finding,) = report.findings
     assert (finding.output, report.verdict) == ("grad_lora_b", "fail")
@@ -117,6 +122,6 @@ def test_replay_of_a_target(tmp_path: Path) -> None:
         main([*words, "--json", str(written)])
     assert ended.value.code == 1
     plain = json.loads(written.read_text())
-    assert plain["machine"] == "f32-accumulate"
+    assert (plain["machine"], plain["plan"]) == ("f32-accumulate", "unmerged")
     (again,) = plain["findings"]
     assert {key: again[key] for key in numbers(finding)} == numbers(finding)

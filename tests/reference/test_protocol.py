@@ -19,6 +19,7 @@ from loracle_reference.arithmetic import (
     Interval,
     Matrix,
     Multiprecision,
+    Planned,
     Rounding,
     Simulated,
     Stochastic,
@@ -90,6 +91,7 @@ _MACHINE = machine_model("widest", "float64")
 EVERY: dict[str, Arithmetic[Any]] = {
     **{name: arithmetic for name, (arithmetic, _) in ARITHMETICS.items()},
     "rounding": Rounding(_MACHINE),
+    "planned": Planned(_MACHINE),
     "stochastic": Stochastic(_MACHINE, samples=3),
     **{f"simulated, {s.name}": Simulated("float64", s) for s in STRATEGIES},
 }

@@ -13,6 +13,7 @@ from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
 from loracle.judgement.bias import BiasTest
+from loracle.judgement.bounds import ProvenBound
 from loracle.judgement.further_runs import difference, shows_nan
 from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
@@ -185,6 +186,7 @@ class Collector:
             computed, promise = run.outputs[output], self._promise(run, output)
             limit = None if promise is None else promise.limit
             judgement = judge(computed, truth, proven, tolerance, limit)
+            unplanned = None if promise else proven.unplanned
             remarks: tuple[Diagnosis, ...] = ()
             if judgement.non_finite:
                 text = f"{output} is not finite where the true value is"
@@ -194,6 +196,14 @@ class Collector:
                 if judge(computed, truth, proven, tolerance).verdict == "pass":
                     text += "; by bound and tolerance it would pass"
                 remarks = (Diagnosis("false-certificate", text),)
+            elif judgement.verdict == "fail" and unplanned is not None:
+                every = ProvenBound(unplanned, proven.overflow_free)
+                if judge(computed, truth, every, tolerance).verdict != "fail":
+                    text = (
+                        f"{output} is beyond the bound of the declared evaluation plan, but within"
+                        " that of every legal evaluation: it is wrong or does not follow the plan"
+                    )
+                    remarks = (Diagnosis("beyond-plan", text),)
             judged.append(_Judged(reference.case, computed, promise, judgement, run.how, remarks))
         return judged
 

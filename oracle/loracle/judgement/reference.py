@@ -1,7 +1,8 @@
 """What a case is judged against: truth, proven bound and null, computed once and kept.
 
-They depend on the contract, the inputs and the machine alone, not on the kernel, so that they are
-cached on disk, keyed by the case and by a hash of the code that computes them.
+They depend on the contract, the inputs, the machine and the evaluation plan alone, not on the
+kernel, so that they are cached on disk, keyed by these and by a hash of the code that computes
+them.
 """
 
 from __future__ import annotations
@@ -69,15 +70,16 @@ class CaseReference:
         return CaseReference(self.case, self.inputs, finest, self.proven, self.null)
 
 
-def reference_of(case: Case, machine: MachineModel) -> CaseReference:
-    """The reference of a case, from the cache if it is there."""
+def reference_of(case: Case, machine: MachineModel, plan: str | None = None) -> CaseReference:
+    """The reference of a case, from the cache if it is there. plan: the name of the evaluation plan
+    whose bound is the proven one, None for that of every legal evaluation."""
     inputs = generate(case)
-    path = _path(case, machine)
+    path = _path(case, machine, plan)
     loaded = _load(path) if path is not None else None
     if loaded is None:
         contract = CONTRACTS[case.contract]
         truth = enclose(contract, inputs, case.dtype)
-        proven = proven_bounds(contract, inputs, machine)
+        proven = proven_bounds(contract, inputs, machine, plan)
         null = calibrate(contract, inputs, machine, truth)
         loaded = truth, proven, null
         if path is not None:
@@ -85,12 +87,12 @@ def reference_of(case: Case, machine: MachineModel) -> CaseReference:
     return CaseReference(case, inputs, *loaded)
 
 
-def _path(case: Case, machine: MachineModel) -> Path | None:
+def _path(case: Case, machine: MachineModel, plan: str | None = None) -> Path | None:
     root = os.environ.get(CACHE_VARIABLE)
     if root == "":
         return None
     folder = Path(root) if root else Path(platformdirs.user_cache_dir("loracle"))
-    key = hashlib.sha256(repr((case, machine)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((case, machine, plan)).encode()).hexdigest()[:24]
     return folder / _code_hash() / f"{key}.npz"
 
 
@@ -121,6 +123,8 @@ def _store(
         arrays[f"{name}/low"] = truth[name].low
         arrays[f"{name}/radius"] = truth[name].radius
         arrays[f"{name}/bound"] = proven[name].bound
+        if (unplanned := proven[name].unplanned) is not None:
+            arrays[f"{name}/unplanned"] = unplanned
         arrays[f"{name}/biases"] = null[name].biases
         arrays[f"{name}/scalars"] = np.array(
             [proven[name].overflow_free, null[name].tolerance, null[name].bias_deviation]
@@ -157,6 +161,8 @@ def _unpacked(
     for name in arrays["outputs"].tolist():
         overflow_free, tolerance, deviation = arrays[f"{name}/scalars"].tolist()
         truth[name] = Enclosure(*(arrays[f"{name}/{part}"] for part in ("high", "low", "radius")))
-        proven[name] = ProvenBound(arrays[f"{name}/bound"], bool(overflow_free))
+        proven[name] = ProvenBound(
+            arrays[f"{name}/bound"], bool(overflow_free), arrays.get(f"{name}/unplanned")
+        )
         null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation)
     return truth, proven, null

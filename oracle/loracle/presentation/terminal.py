@@ -109,7 +109,7 @@ def number(value: float | None, digits: int = 2) -> str:
 def _show_header(report: Report, console: Console) -> None:
     console.print(Text.assemble((report.kernel, "bold"), f" against {report.contract}"))
     machine = report.machine if "machine" in report.machine else f"{report.machine} machine"
-    facts = [report.dtype, report.device, machine, f"seed {report.seed}"]
+    facts = [report.dtype, report.device, machine, *_plan(report), f"seed {report.seed}"]
     facts += ["compiled"] if report.compiled else []
     facts += [f"{report.repeats} calls a case"] if report.repeats != 2 else []
     if report.epsilon is not None:
@@ -119,6 +119,10 @@ def _show_header(report: Report, console: Console) -> None:
     if versions:
         console.print(Text(", ".join(versions), style="dim"))
     console.print()
+
+
+def _plan(report: Report) -> list[str]:
+    return [] if report.plan is None else [f"plan {report.plan}"]
 
 
 def _versions(environment: dict[str, object]) -> dict[str, object]:
@@ -365,4 +369,5 @@ def _meaning_of_fail(report: Report, what: str) -> str:
         return f"an error exceeds the declared epsilon, {number(report.epsilon)}."
     if promised and None not in promised:
         return f"an error exceeds the {_PROMISED['certificate']}."
-    return f"proven wrong; no implementation of {what} on this machine makes such an error."
+    by = "" if report.plan is None else f" that follows the plan {report.plan}"
+    return f"proven wrong; no implementation of {what} on this machine{by} makes such an error."

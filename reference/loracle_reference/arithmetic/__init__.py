@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loracle_reference.arithmetic.exact import Exact
     from loracle_reference.arithmetic.interval import Interval
     from loracle_reference.arithmetic.multiprecision import Multiprecision
+    from loracle_reference.arithmetic.planned import Planned
     from loracle_reference.arithmetic.polynomial import Polynomial
     from loracle_reference.arithmetic.rational import Rational
     from loracle_reference.arithmetic.rounding import Rounding
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "Matrix",
     "Multiprecision",
+    "Planned",
     "Polynomial",
     "Rational",
     "Rounding",

@@ -21,16 +21,15 @@ does not suffer from rounding.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from loracle_reference.arithmetic.chain import Chain
 from loracle_reference.arithmetic.double import Double
+from loracle_reference.arithmetic.growth import exponential_growth, softmax_growth
 from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
@@ -57,12 +56,6 @@ def _up(array: Array, terms: int = 1) -> Array:
     """At least the exact value of a non-negative expression of `terms` terms evaluated in
     float64."""
     return np.asarray(array * (1.0 + (terms + 8) * 2.0**-52), dtype=np.float64)
-
-
-def _log_growth(delta: float | Array) -> Any:
-    """-log(1 - delta), which bounds |log(1 + d)| for |d| <= delta; infinite from 1 on."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(delta) < 1, -np.log1p(-np.minimum(delta, 1.0)), np.inf)
 
 
 def _product(left: Array, right: Array) -> Array:
@@ -205,7 +198,9 @@ class RoundingMatrix(Matrix):
         natural = Interval().enclosure(truth).magnitude
         with np.errstate(over="ignore"):
             argument = Interval().enclosure(self.truth).magnitude + self.error
-            growth = np.expm1(self.error + self._exponential_growth(argument, parts=argument))
+            growth = np.expm1(
+                self.error + exponential_growth(self.machine, argument, parts=argument)
+            )
         return self._formed(truth, natural, _times(natural, growth), self, roundings=1)
 
     def scale_rows(self, column: RoundingMatrix) -> RoundingMatrix:
@@ -340,36 +335,8 @@ class RoundingMatrix(Matrix):
         return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
-        """kappa, a bound of |log(f^ / f)| for given computed scores of magnitude <= largest.
-
-        Quotient: one exponential in the numerator, one in the sum, a rescaling (an exponential, and
-        one multiplication each of numerator and sum) at every further key, the sum itself, and a
-        division that may be a product with a rounded reciprocal.
-        Log-sum-exp: the sum with its rescalings, its logarithm, added to the maximum and stored,
-        and the exponential of the difference. A kernel does one or the other.
-        """
-        unit = self.machine.stored_unit
-        one = _log_growth(unit)
-        weight = self._exponential_growth(2 * largest, parts=2 * largest)
-        summed = math.log1p(self._sum_growth(keys, operands=1))
-        total = weight + summed + (keys - 1) * (weight + one)
-        quotient = weight + total + (keys - 1) * one + 6 * one
-        log_sum = largest + math.log(keys) + total  # |log of the computed sum of exponentials|
-        stored = 4 * unit * (log_sum - largest) + 2 * unit * log_sum
-        final = self._exponential_growth(
-            largest + log_sum + stored, parts=largest + log_sum + stored
-        )
-        return np.asarray(np.maximum(quotient, total + stored + final))
-
-    def _exponential_growth(self, argument: Array, *, parts: Array) -> Array:
-        """Bound of |log(exp^(x^)/exp(x))| for |x| <= argument: the function's own error, 2u|x|, the
-        rounding of x, and that of the two numbers it is the difference of, whose magnitudes sum to
-        `parts` and which base 2 multiplies by log2(e)."""
-        return np.asarray(
-            _log_growth(self.machine.exp_error)
-            + _log_growth(2 * self.machine.exp_unit * argument)
-            + self.machine.stored_unit * (argument + parts)
-        )
+        """kappa; see `softmax_growth`."""
+        return softmax_growth(self.machine, largest, keys)
 
     def _sum_growth(self, terms: int, *, operands: int = 2) -> float:
         """gamma of a sum of `terms` products; see `MachineModel.sum_growth`."""
