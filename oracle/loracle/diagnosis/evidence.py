@@ -87,8 +87,7 @@ class Evidence:
         of the truth, by a few roundings of its largest entry, if it is that much closer.
         """
         near = self._distance(hypothesis)
-        # Where the result is nearly zero, anything small would do.
-        if not near <= _CLOSER * min(self._error, _largest(self.computed)):
+        if not near <= _CLOSER * self._error:
             return False
         if near <= _MUCH_CLOSER * self._error and near <= self._few_roundings * _largest(
             hypothesis
@@ -107,13 +106,17 @@ class Evidence:
         return near <= _ECHO * far
 
     def bits(self, hypothesis: Array) -> float:
-        """How much a match says: per entry, the bits by which the error exceeds the slack (or the
-        distance to the hypothesis, if that is more), or all there are if the two are equal. Few
-        entries count, as those of a product of low rank are not independent."""
+        """How much a match says: per entry, the bits by which the error exceeds the slack and the
+        distance to the hypothesis, or all there are if that is none. Few entries count, as those of
+        a product of low rank are not independent. Nothing is said by a result that is so near to
+        zero that anything small would do."""
         entries = min(self.truth.size, _MOST_ENTRIES)
         if np.array_equal(self.computed, hypothesis):
             return entries * _MOST_BITS
-        ratio = self._error / max(self.slack, self._distance(hypothesis), 1e-300)
+        near = self._distance(hypothesis)
+        if self.finite and near > _CLOSER * _largest(self.computed):
+            return 0.0
+        ratio = self._error / max(self.slack, near, 1e-300)
         return entries * min(math.log2(ratio), _MOST_BITS) if ratio > 1 else 0.0
 
     def factor_of(self, hypothesis: Array) -> float | None:
