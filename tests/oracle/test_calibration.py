@@ -42,7 +42,8 @@ def test_every_strategy_is_within_the_tolerance(contract: str, regime: str, dtyp
 def test_fresh_monte_carlo_samples_are_within_it(contract: str, regime: str, dtype: str) -> None:
     """100 samples from another seed than those that sigma was estimated from; the largest reaches
     a 200th of the tolerance somewhere, so that the tolerance is not merely enormous."""
-    case = a_case(contract, dtype, regime, 2)
+    # Even cases of `extreme` have scores of 10^4, whose tolerance is that of a stored log-sum-exp.
+    case = a_case(contract, dtype, regime, 1 if regime == "extreme" else 2)
     known = reference(case)
     machine = machine_model("widest", dtype)
     sampled = gradients(
