@@ -66,6 +66,10 @@ def test_what_is_structural() -> None:
         "false-certificate",
         "nondeterministic",
         "non-finite",
+        "second-backward",
+        "stale-cache",
+        "uninitialised-memory",
+        "writes-out-of-bounds",
     } == STRUCTURAL
 
 

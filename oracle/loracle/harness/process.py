@@ -272,7 +272,7 @@ class KernelProcess:
         while answer.pending and not answer.poisoned:
             condition = answer.pending[0]
             self._deadline = time.monotonic() + self._limit()
-            following = self._answer()
+            following = self._answer(conditional=True)
             if isinstance(following, Observed):
                 observation = _joined(observation, following.observation)
                 answer = following
@@ -287,9 +287,9 @@ class KernelProcess:
             return _joined(observation, Observation(problems=(found,)))
         return observation
 
-    def _answer(self) -> Observed | Problem:
+    def _answer(self, conditional: bool = False) -> Observed | Problem:
         """The child's next answer, waited for until the deadline; why there is none, and then no
-        child either."""
+        child either. conditional: that of a case under a condition."""
         if not self._ready:
             self._await_ready()
         self._dispatch()
@@ -298,7 +298,7 @@ class KernelProcess:
         remaining = self._deadline - time.monotonic()
         if not self._place.poll(max(0.0, remaining)):
             limit = self._limit()
-            self._first_call_failed |= self._answered == 0
+            self._first_call_failed |= self._answered == 0 and not conditional
             place = self._place.interrogate()
             self._discard()
             where = f"; it was at {place}" if place else ""
