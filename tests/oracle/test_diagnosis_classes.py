@@ -505,7 +505,7 @@ def test_planted_class_is_named(
 ) -> None:
     """In float32 first of all, or after a specific class of equal right; never with another class
     that a reader would take for the cause."""
-    found = names(failing(contract, "float32", 0, output, plant, of_each=2))
+    found = names(failing(contract, "float32", 0, output, plant, of_each=3))
     assert name in found
     # Generic before specific would send the reader the wrong way.
     if name != "constant-factor":

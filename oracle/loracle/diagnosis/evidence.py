@@ -106,14 +106,18 @@ class Evidence:
         return near <= _ECHO * far
 
     def bits(self, hypothesis: Array) -> float:
-        """How much a match says: per entry, the bits by which the error exceeds the slack, or all
-        there are if the two are equal. Few entries count, as those of a product of low rank are not
-        independent."""
+        """How much a match says: per entry, the bits by which the error exceeds the slack and the
+        distance to the hypothesis, or all there are if that is none. Few entries count, as those of
+        a product of low rank are not independent. Nothing is said by a result that is so near to
+        zero that anything small would do."""
         entries = min(self.truth.size, _MOST_ENTRIES)
         if np.array_equal(self.computed, hypothesis):
             return entries * _MOST_BITS
-        clarity = self.clarity()
-        return entries * min(math.log2(clarity), _MOST_BITS) if clarity > 1 else 0.0
+        near = self._distance(hypothesis)
+        if self.finite and near > _CLOSER * _largest(self.computed):
+            return 0.0
+        ratio = self._error / max(self.slack, near, 1e-300)
+        return entries * min(math.log2(ratio), _MOST_BITS) if ratio > 1 else 0.0
 
     def factor_of(self, hypothesis: Array) -> float | None:
         """The c with which c times the hypothesis is nearest to the result, in the Frobenius norm;

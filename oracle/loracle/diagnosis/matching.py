@@ -21,7 +21,7 @@ _PROBES = 4
 _RICH = 6
 """Entries of a result that is good for telling hypotheses apart."""
 
-_LEAST_BITS = 16.0
+_LEAST_BITS = 32.0
 """What the cases that are explained must say in all (`Evidence.bits`)."""
 
 _FEW_CASES = 2

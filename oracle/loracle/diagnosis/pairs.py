@@ -21,7 +21,7 @@ _FEWEST_SIZES = 3
 _FEWEST_TELLING = 2
 """Cases in which the other mistake matters, so that the factor alone does not explain them."""
 
-_LEAST_BITS = 64.0
+_LEAST_BITS = 96.0
 
 
 @dataclass(frozen=True)
