@@ -262,7 +262,7 @@ def test_a_misspelt_declaration_is_told() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        {"cases": 1},
+        {"cases": 1, "regimes": ["designed", "typical", "ragged"]},
         {"regimes": ["tiny"]},
         {"only_cases": ["tiny:0"]},
         # One case is no more evidence for being named often.
