@@ -32,6 +32,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
         hypotheses=("wrong-scaling",),
         outputs=_ALL_OUTPUTS,
+        unnamed_in=("float64",),
     ),
     _term(
         "softmax-scale",
@@ -158,8 +159,8 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "Scores are clamped to +-20 in place of a subtraction of the maximum.",
         "algebra: softmax(min(S, 20)) differs from softmax(S) where a score exceeds 20",
         outputs=_ALL_OUTPUTS,
-        dtypes=("float64", "float32"),
-        left_out="bfloat16, float16: where scores exceed 20, their own roundings may do as much",
+        dtypes=("float64", "float32", "float16"),
+        left_out="bfloat16: where scores exceed 20, its own roundings may do as much",
     ),
     _loop(
         "division-by-zero",
