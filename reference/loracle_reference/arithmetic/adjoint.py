@@ -22,9 +22,11 @@ __all__ = [
     "Pullback",
     "columns",
     "divided",
+    "first_of_face_splitting",
     "hadamard",
     "negated",
     "reshaped",
+    "second_of_face_splitting",
     "summed_rows",
     "through_softmax",
     "times",
@@ -149,6 +151,24 @@ def summed_rows(pair: Pair) -> Pair:
     shape = pair[0].shape
     sums = midpoint_radius.row_sum(normalised(*reshaped(pair, (-1, shape[-1]))))
     return reshaped(sums, (*shape[:-1], 1))
+
+
+def first_of_face_splitting(adjoint: Pair, second: Pair) -> Pair:
+    """Of the first factor, (rows, p), of a face-splitting product with the second, (rows, q)."""
+    count, rows, columns = adjoint[0].shape
+    width = second[0].shape[1]
+    split = reshaped(adjoint, (count, rows, columns // width, width))
+    summed = summed_rows(hadamard(split, reshaped(second, (rows, 1, width))))
+    return reshaped(summed, (count, rows, -1))
+
+
+def second_of_face_splitting(adjoint: Pair, first: Pair) -> Pair:
+    """Of the second factor, (rows, q), of a face-splitting product with the first, (rows, p)."""
+    count, rows, columns = adjoint[0].shape
+    width = first[0].shape[1]
+    split = reshaped(adjoint, (count, rows, width, columns // width))
+    summed = summed_rows(transposed(hadamard(split, reshaped(first, (rows, width, 1)))))
+    return reshaped(summed, (count, rows, -1))
 
 
 def through_softmax(adjoint: Pair, probabilities: Pair) -> Pair:

@@ -241,25 +241,13 @@ class PlannedMatrix(Matrix):
 
     def face_splitting(self, other: PlannedMatrix) -> PlannedMatrix:
         require_same_rows(self, other)
-        left, right = self.shape[1], other.shape[1]
-
-        def of_self(g: Pair) -> Pair:
-            products = derivative.hadamard(
-                derivative.reshaped(g, (len(g[0]), -1, left, right)),
-                derivative.reshaped(other.box.pair, (-1, 1, right)),
-            )
-            return derivative.reshaped(derivative.summed_rows(products), (len(g[0]), -1, left))
-
-        def of_other(g: Pair) -> Pair:
-            products = derivative.hadamard(
-                derivative.reshaped(g, (len(g[0]), -1, left, right)),
-                derivative.reshaped(self.box.pair, (-1, left, 1)),
-            )
-            swapped = derivative.transposed(products)
-            return derivative.reshaped(derivative.summed_rows(swapped), (len(g[0]), -1, right))
-
         image = self.box.face_splitting(other.box)
-        return self._rounded(image, 1, (self, of_self), (other, of_other))
+        return self._rounded(
+            image,
+            1,
+            (self, lambda g: derivative.first_of_face_splitting(g, other.box.pair)),
+            (other, lambda g: derivative.second_of_face_splitting(g, self.box.pair)),
+        )
 
     def reshape(self, rows: int, columns: int) -> PlannedMatrix:
         """The same entries in row-major order, a copy that rounds nothing."""
