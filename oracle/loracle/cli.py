@@ -15,6 +15,7 @@ import click
 from loracle import __version__
 from loracle.bench.command import bench
 from loracle.errors import UsageError
+from loracle.resolving_power.command import command as resolving_power
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -225,6 +226,7 @@ def demo() -> int:
 
 
 _commands.add_command(bench)
+_commands.add_command(resolving_power)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:

@@ -15,6 +15,8 @@ from loracle.presentation.terminal import make_console
 __all__ = ["Sheet", "markdown", "show", "wide_console"]
 
 _WIDTH = 100
+_NAMES = ("method", "output")
+"""Headers of columns that hold names, which start at the left."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def show(sheets: Sequence[Sheet], console: Console) -> None:
         two_lines = any("\n" in header for header in sheet.columns)
         for header in sheet.columns:
             text = f"\n{header}" if two_lines and "\n" not in header else header
-            table.add_column(text, justify="left" if header == "method" else "right", no_wrap=True)
+            table.add_column(text, justify="left" if header in _NAMES else "right", no_wrap=True)
         for number, row in enumerate(sheet.rows):
             if number in sheet.breaks and number:
                 table.add_section()
@@ -73,7 +75,7 @@ def markdown(sheets: Sequence[Sheet], command: str) -> str:
     parts = [f"```\n{command}\n```"]
     for sheet in sheets:
         headers = [header.replace("\n", " ") for header in sheet.columns]
-        rules = [":---" if header == "method" else "---:" for header in sheet.columns]
+        rules = [":---" if header in _NAMES else "---:" for header in sheet.columns]
         lines = [_line(headers), "|" + "|".join(rules) + "|"]
         for number, row in enumerate(sheet.rows):
             lines.append(_line([f"**{c}**" if number in sheet.marked else c for c in row]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from loracle.contracts import Contract
 from loracle.generation import attention, linear
-from loracle.generation.sampling import Raw, Sizes
+from loracle.generation.sampling import Raw, Sizes, is_sharp
 
 __all__ = ["REGIMES", "Regime", "regimes_of"]
 
@@ -71,6 +71,13 @@ def _linear_sizes(
     return draw
 
 
+def _designed_sizes(
+    draw: Callable[[np.random.Generator, int], Sizes], sharp: Sizes
+) -> Callable[[np.random.Generator, int], Sizes]:
+    """The smallest sizes where the bound is to be the narrowest."""
+    return lambda generator, index: sharp if is_sharp(index) else draw(generator, index)
+
+
 _TYPICAL = _attention_sizes((5, 8, 12, 16, 24), (4, 6, 8, 3))
 _SMALL = _attention_sizes((3, 4), (2, 3, 4))
 
@@ -99,8 +106,13 @@ _ALL: tuple[Regime, ...] = (
             "lora-attention": attention.lora_attention_designed,
         },
         {
-            "lora-linear": _linear_sizes((2, 1), (2, 3), (2, 3, 4)),
-            **dict.fromkeys(_ATTENTION, _SMALL),
+            "lora-linear": _designed_sizes(
+                _linear_sizes((2, 1), (2, 3), (2, 3, 4)),
+                {"batch": 1, "length": 2, "in": 2, "out": 2, "r": 1},
+            ),
+            **dict.fromkeys(
+                _ATTENTION, _designed_sizes(_SMALL, {"L": 3, "M": 2, "d": 2, "r": 1})
+            ),
         },
     ),
     Regime(
@@ -172,6 +184,21 @@ _ALL: tuple[Regime, ...] = (
             **dict.fromkeys(_ATTENTION, _attention_sizes((65, 97, 130), (16, 66))),
         },
         cases=2,
+    ),
+    Regime(
+        "averaging",
+        "Many elements and sums of one sign, in which the roundings of an honest kernel average"
+        " out: there to make a factor suspect that is closer to one than a single rounding is.",
+        {
+            "lora-linear": linear.designed,
+            "aloragc": attention.aloragc_averaging,
+            "lora-attention": attention.lora_attention_averaging,
+        },
+        {
+            "lora-linear": _linear_sizes((2, 3), (5, 6), (20, 24, 28)),
+            **dict.fromkeys(_ATTENTION, _attention_sizes((12, 10), (8, 9))),
+        },
+        cases=10,
     ),
     Regime(
         "tiny",

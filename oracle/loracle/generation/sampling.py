@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGE_SCALINGS", "SCALINGS", "Raw", "Sizes", "gaussian", "positive"]
+__all__ = ["LARGE_SCALINGS", "SCALINGS", "Raw", "Sizes", "gaussian", "is_sharp", "positive"]
 
 Array = npt.NDArray[np.float64]
 Sizes = Mapping[str, int]
@@ -19,6 +19,15 @@ scaling."""
 
 LARGE_SCALINGS = (2.75, -3.25)
 """Beyond what a kernel might clamp to, and exact likewise."""
+
+
+_SHARP = 5
+
+
+def is_sharp(index: int) -> bool:
+    """Whether the designed case of that index is one of those whose bounds are the narrowest: the
+    last of every six."""
+    return index % 6 == _SHARP
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ import numpy.typing as npt
 from loracle.cases import Inputs
 from loracle.contracts import Contract
 from loracle.evaluation import gradients, rows
-from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
+from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated, Strategy
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import MachineModel
 
-__all__ = ["FALSE_ALARM_PROBABILITY", "Null", "calibrate"]
+__all__ = ["FALSE_ALARM_PROBABILITY", "Null", "calibrate", "strategies_of"]
 
 FALSE_ALARM_PROBABILITY = 1e-6
 """Of a default run: the probability that an honest kernel has any suspect finding."""
@@ -40,6 +40,10 @@ _ELEMENTS = 100_000
 
 _SAMPLES = 24
 _SOFTMAXES: tuple[Literal["quotient", "log-sum-exp"], ...] = ("quotient", "log-sum-exp")
+_ALLOWED_BIAS = 0.25
+"""In units of roundoff: constants such as log2 e are rounded once, to the same side in all
+cases."""
+
 _SIGMA_INFLATION = 1.35
 """sigma is estimated from 24 samples: its 99.9 % confidence limit is 1.35 times the estimate."""
 
@@ -53,12 +57,21 @@ class Null:
 
     tolerance: absolute, for the largest error; infinite where a legal evaluation overflows.
     biases: per strategy, the relative error along the truth, <error, truth> / <truth, truth>.
-    bias_deviation: its standard deviation under Monte Carlo arithmetic.
+    bias_deviation: its standard deviation under Monte Carlo arithmetic. allowed_bias: a bias that
+    is left to every kernel, whatever its cause.
     """
 
     tolerance: float
     biases: npt.NDArray[np.float64]
     bias_deviation: float
+    allowed_bias: float = 0.0
+
+
+def strategies_of(machine: MachineModel) -> tuple[Strategy, ...]:
+    """The legal evaluations that represent the machine: where it accumulates more finely than it
+    stores, those that do so."""
+    wide_only = machine.accumulate < machine.storage.unit_roundoff
+    return tuple(s for s in STRATEGIES if s.order == "wide" or not wide_only)
 
 
 def calibrate(
@@ -67,15 +80,12 @@ def calibrate(
     machine: MachineModel,
     truth: dict[str, Enclosure],
 ) -> dict[str, Null]:
-    """The null of every output. A machine that accumulates more finely than it stores is
-    represented by the strategies that do so."""
+    """The null of every output."""
     dtype = machine.storage.name
-    wide_only = machine.accumulate < machine.storage.unit_roundoff
-    strategies = [s for s in STRATEGIES if s.order == "wide" or not wide_only]
     seed = zlib.crc32(b"".join(inputs.tensors[name].tobytes() for name in contract.tensors))
     with np.errstate(over="ignore", invalid="ignore"):
         legal = []
-        for strategy in strategies:
+        for strategy in strategies_of(machine):
             simulated = Simulated(dtype, strategy)
             evaluated = gradients(contract, inputs, simulated)
             legal.append({name: simulated.array(matrix) for name, matrix in evaluated.items()})
@@ -92,6 +102,7 @@ def calibrate(
                 rows(enclosure.mid),
                 np.stack([evaluation[name] for evaluation in legal]),
                 np.stack([evaluation[name].samples for evaluation in sampled]),
+                _ALLOWED_BIAS * machine.storage.unit_roundoff,
             )
             for name, enclosure in truth.items()
         }
@@ -101,6 +112,7 @@ def _null(
     truth: npt.NDArray[np.float64],
     legal: npt.NDArray[np.float64],
     sampled: npt.NDArray[np.float64],
+    allowed_bias: float,
 ) -> Null:
     """Shapes: truth (m, n), legal (strategies, m, n), sampled (softmaxes, samples, m, n)."""
     legal_errors, random_errors = legal - truth, sampled - truth
@@ -113,4 +125,5 @@ def _null(
         tolerance if math.isfinite(tolerance) else math.inf,
         biases,
         float(np.sqrt(np.mean(np.square(random_biases), axis=1)).max()) * _SIGMA_INFLATION,
+        allowed_bias,
     )
