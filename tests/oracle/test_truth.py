@@ -258,9 +258,7 @@ def coarse_balls(asked: list[int]) -> Callable[..., dict[str, Enclosure]]:
         asked.append(precision)
         truth = enclose(contract, inputs, dtype, precision=precision)
         radius = 2.0 ** (12 - precision / 16)
-        return {
-            n: Enclosure(t.high, t.low, np.maximum(t.radius, radius)) for n, t in truth.items()
-        }
+        return {n: Enclosure(t.high, t.low, np.maximum(t.radius, radius)) for n, t in truth.items()}
 
     return coarse
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from loracle.generation.sampling import (
     LARGE_SCALINGS,
     SCALINGS,
+    SQUARE_SCALINGS,
     Raw,
     Sizes,
     gaussian,
@@ -37,6 +38,9 @@ Array = npt.NDArray[np.float64]
 BETAS = (0.625, 0.53125, 0.3125)
 """Exact in every dtype; none is 1, and none is near 1/sqrt(d), beta/sqrt(d) or beta^2 of another
 reading for the sizes drawn here."""
+
+SQUARE_BETAS = (0.5625, 0.390625, 0.31640625)
+"""The same, and with an exact root; see SQUARE_SCALINGS."""
 
 _SATURATED_SCORE = 100.0
 _LONG_SCORE = 0.5
@@ -169,7 +173,8 @@ def lora_attention_long(generator: np.random.Generator, sizes: Sizes, index: int
 
 def lora_attention_averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """As designed, with half of the keys leading; see `aloragc_averaging`."""
-    scalars = {"scaling": SCALINGS[index % len(SCALINGS)], "beta": BETAS[(index // 3) % len(BETAS)]}
+    scaling, beta = SQUARE_SCALINGS[index % 3], SQUARE_BETAS[index // 3 % 3]
+    scalars = {"scaling": scaling, "beta": beta}
     tensors = _coherent(generator, sizes, scalars, leading=slice(sizes["M"] // 2))
     _bring_to_order_one(tensors, scalars, largest_score=_AVERAGING_SCORE)
     return Raw(tensors, scalars)

@@ -110,9 +110,7 @@ _ALL: tuple[Regime, ...] = (
                 _linear_sizes((2, 1), (2, 3), (2, 3, 4)),
                 {"batch": 1, "length": 2, "in": 2, "out": 2, "r": 1},
             ),
-            **dict.fromkeys(
-                _ATTENTION, _designed_sizes(_SMALL, {"L": 3, "M": 2, "d": 2, "r": 1})
-            ),
+            **dict.fromkeys(_ATTENTION, _designed_sizes(_SMALL, {"L": 3, "M": 2, "d": 2, "r": 1})),
         },
     ),
     Regime(
@@ -190,7 +188,7 @@ _ALL: tuple[Regime, ...] = (
         "Many elements and sums of one sign, in which the roundings of an honest kernel average"
         " out: there to make a factor suspect that is closer to one than a single rounding is.",
         {
-            "lora-linear": linear.designed,
+            "lora-linear": linear.averaging,
             "aloragc": attention.aloragc_averaging,
             "lora-attention": attention.lora_attention_averaging,
         },
@@ -198,7 +196,7 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": _linear_sizes((2, 3), (5, 6), (20, 24, 28)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((12, 10), (8, 9))),
         },
-        cases=10,
+        cases=12,
     ),
     Regime(
         "tiny",

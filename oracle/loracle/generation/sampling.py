@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGE_SCALINGS", "SCALINGS", "Raw", "Sizes", "gaussian", "is_sharp", "positive"]
+__all__ = [
+    "LARGE_SCALINGS",
+    "SCALINGS",
+    "SQUARE_SCALINGS",
+    "Raw",
+    "Sizes",
+    "gaussian",
+    "is_sharp",
+    "positive",
+]
 
 Array = npt.NDArray[np.float64]
 Sizes = Mapping[str, int]
@@ -16,6 +25,10 @@ Sizes = Mapping[str, int]
 SCALINGS = (1.5, 1.25, -0.75)
 """Exact in every dtype, and never 1, 2, 1/2 or 1/r: those would hide a missing, doubled or inverted
 scaling."""
+
+SQUARE_SCALINGS = (2.25, 1.5625, -0.5625)
+"""The same, and with a root that is exact too: where many cases are averaged, a kernel that applies
+the rounded root on two sides would be biased."""
 
 LARGE_SCALINGS = (2.75, -3.25)
 """Beyond what a kernel might clamp to, and exact likewise."""

@@ -7,10 +7,12 @@ evaluations have (long sums kept in 16 bits stagnate).
 Against the null: b_k has a standard deviation s_k under Monte Carlo arithmetic, and legal
 evaluations are biased by up to l_k. With weights w_k = 1 / (s_k^2 + l_k^2)
 
-    z = |sum w_k b_k| / sqrt(sum w_k^2 s_k^2)    beyond    t + twice the largest z of a strategy.
+    z = (|sum w_k b_k| - h sum w_k) / sqrt(sum w_k^2 s_k^2)
 
-Against itself: over the n cases where the null is not far wider than elsewhere, with h a bias that
-is left to every kernel and r_k = b_k less h towards zero, of the sign of the mean,
+beyond t plus twice the largest z of a strategy; h is a bias that is left to every kernel.
+
+Against itself: over the n cases where the null is not far wider than elsewhere, with r_k = b_k less
+h, which has the sign of the mean,
 
     T = |sum r_k| / sqrt(sum r_k^2),    z = T / sqrt(1 - T^2 / n)
 
@@ -99,7 +101,7 @@ class BiasTest:
         usual = scales <= _WIDE * np.median(scales)
         itself = _against_itself(biases[usual], strategies[usual], max(self.allowed))
         return [
-            _against_the_null(biases, strategies, deviations, 1 / variances),
+            _against_the_null(biases, strategies, deviations, 1 / variances, max(self.allowed)),
             *([] if itself is None else [itself]),
         ]
 
@@ -109,11 +111,13 @@ def _against_the_null(
     strategies: npt.NDArray[np.float64],
     deviations: npt.NDArray[np.float64],
     weights: npt.NDArray[np.float64],
+    allowed: float,
 ) -> FoundBias:
     """Shapes: strategies (cases, strategies), all else (cases,)."""
     spread = float(np.sqrt(np.sum(np.square(weights * deviations))))
-    z = abs(float(weights @ biases)) / spread
-    legal = float(np.abs(weights @ strategies).max()) / spread
+    free = allowed * float(weights.sum())
+    z = max(abs(float(weights @ biases)) - free, 0.0) / spread
+    legal = max(float(np.abs(weights @ strategies).max()) - free, 0.0) / spread
     mean = float(weights @ biases / weights.sum())
     return FoundBias(mean, z, 2 * legal + _T, len(biases))
 

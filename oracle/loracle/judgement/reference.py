@@ -143,6 +143,7 @@ def _store(
                 null[name].tolerance,
                 null[name].bias_deviation,
                 null[name].allowed_bias,
+                null[name].systematic,
             ]
         )
     buffer = io.BytesIO()
@@ -175,8 +176,8 @@ def _unpacked(
 ) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]]:
     truth, proven, null = {}, {}, {}
     for name in arrays["outputs"].tolist():
-        overflow_free, tolerance, deviation, allowed = arrays[f"{name}/scalars"].tolist()
+        overflow_free, tolerance, deviation, *others = arrays[f"{name}/scalars"].tolist()
         truth[name] = Enclosure(*(arrays[f"{name}/{part}"] for part in ("high", "low", "radius")))
         proven[name] = ProvenBound(arrays[f"{name}/bound"], bool(overflow_free))
-        null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation, allowed)
+        null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation, *others)
     return truth, proven, null

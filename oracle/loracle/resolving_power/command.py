@@ -71,7 +71,9 @@ def command(
         if "json" in files:
             files["json"].write(text)
         if "markdown" in files:
-            files["markdown"].write(markdown(sheets(powers), _shown(contracts, dtypes, machines, seed)))
+            files["markdown"].write(
+                markdown(sheets(powers), _shown(contracts, dtypes, machines, seed))
+            )
     if json_path == "-":
         click.echo(text, nl=False)
     show(sheets(powers), wide_console(stderr=json_path == "-"))

@@ -38,9 +38,7 @@ _RATIO = 1.02
 """What is found is at most so many times the smallest delta."""
 
 
-def exact(
-    contract: Contract, reference: CaseReference, machine: MachineModel
-) -> dict[str, Array]:
+def exact(contract: Contract, reference: CaseReference, machine: MachineModel) -> dict[str, Array]:
     """Computes exactly, and so far has rounded nothing."""
     return {name: truth.mid for name, truth in reference.truth.items()}
 
@@ -91,9 +89,7 @@ class Run:
         """The first case that proves wrong what is `factor` times the honest result, or nothing."""
         for known, computed in self._planted(output, factor):
             null = known.null[output]
-            judgement = judge(
-                computed, known.truth[output], known.proven[output], null.tolerance
-            )
+            judgement = judge(computed, known.truth[output], known.proven[output], null.tolerance)
             if judgement.verdict == "fail":
                 return known.case.key
         return ""
