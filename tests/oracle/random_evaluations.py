@@ -136,8 +136,8 @@ class RandomLegal(Simulated):
 def random_evaluation(
     case: Case, inputs: Inputs, machine: MachineModel, kernel: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The outputs of the random kernel of that number, exactly, as float64. It makes the same choices
-    in every case of the same shapes."""
+    """The outputs of the random kernel of that number, exactly, as float64. It makes the same
+    choices in every case of the same shapes."""
     contract = CONTRACTS[case.contract]
     wide_only = machine.accumulate < machine.storage.unit_roundoff
     arithmetic = RandomLegal(case.dtype, [kernel], wide_only=wide_only)

@@ -74,8 +74,8 @@ class Collector:
     outputs: those that are judged. epsilon: see `judge`; the certificate of a call is a promise
     likewise. replay: makes the command that runs a case again, or the whole run for None. declined:
     `{"what", "reason"}` of the cases that the kernel declined, which are neither judged nor counted
-    in `cases`. undecided: the outputs of cases whose error is too close to its limit to tell on which
-    side it is, however precise the truth; that is no fail.
+    in `cases`. undecided: the outputs of cases whose error is too close to its limit to tell on
+    which side it is, however precise the truth; that is no fail.
     """
 
     contract: Contract

@@ -1,8 +1,9 @@
 """The smallest relative error in one output that a default run proves wrong, or finds suspect.
 
 An honest kernel's results in one output are multiplied by 1 + delta and rounded, and the run is
-judged as it always is. One of the honest kernels is as exact as can be, the other as coarse. No kernel is called: what it would return is computed from the references,
-so that delta can be searched for. An error counts as found if it is found with either sign.
+judged as it always is. One of the honest kernels is as exact as can be, the other as coarse. No
+kernel is called: what it would return is computed from the references, so that delta can be
+searched for. An error counts as found if it is found with either sign.
 """
 
 from __future__ import annotations
