@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -14,8 +12,9 @@ from .core_cases import CONTRACT_NAMES, default_run, reference
 from .honest_runs import Closeness, random_runs
 from .random_evaluations import random_evaluation
 
-FAR = 0.6
-"""As a share of the random part of the tolerance, and of a threshold of the bias test."""
+FAR, USUAL = 0.75, 0.25
+"""Shares of the random part of the tolerance and of a threshold of the bias test that none reaches,
+and of the former that 99 of 100 do not."""
 
 SHORT = [("aloragc", "bfloat16", "widest"), ("lora-linear", "float16", "f32-accumulate")]
 DEEP = [
@@ -36,6 +35,7 @@ def check(closeness: Closeness) -> None:
     assert not closeness.alarms, "\n".join(closeness.alarms)
     assert max(closeness.random) < FAR
     assert max(closeness.bias) < FAR
+    assert np.quantile(closeness.random, 0.99) < USUAL
 
 
 @pytest.mark.parametrize(("contract", "dtype", "machine"), SHORT)
@@ -51,15 +51,7 @@ def test_random_kernels_are_never_suspect(contract: str, dtype: str, machine: st
 def test_many_random_kernels_are_never_suspect(
     contract: str, dtype: str, machine: str, seed: int
 ) -> None:
-    """Of what goes beyond the systematic part, an exponential tail with the mean excess over the
-    99 % quantile, which is heavier than a Gaussian one, reaches the tolerance with a probability of
-    less than 1e-6 in one case and output."""
-    closeness = random_runs(contract, dtype, machine, seed=seed, kernels=range(6))
-    check(closeness)
-    shares = np.asarray(closeness.random)
-    level = float(np.quantile(shares, 0.99))
-    excess = float((shares[shares > level] - level).mean())
-    assert 0.01 * math.exp(-(1 - level) / excess) < 1e-6
+    check(random_runs(contract, dtype, machine, seed=seed, kernels=range(6)))
 
 
 def test_a_tolerance_of_the_random_part_alone_raises_alarms() -> None:

@@ -45,7 +45,8 @@ def same(one: CaseReference, other: CaseReference) -> bool:
             proven, null = known.proven[output], known.null[output]
             arrays[-1] += [enclosure.high, enclosure.low, enclosure.radius, proven.bound]
             arrays[-1] += [np.array(proven.overflow_free), null.biases]
-            arrays[-1] += [np.array([null.tolerance, null.bias_deviation])]
+            arrays[-1] += [np.array([null.tolerance, null.systematic])]
+            arrays[-1] += [np.array([null.bias_deviation, null.allowed_bias])]
     return all(
         np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         for a, b in zip(arrays[0], arrays[1], strict=True)
