@@ -35,6 +35,9 @@ Kernel = Callable[[Contract, CaseReference, MachineModel], dict[str, Array]]
 _LARGEST = 4.0
 """A larger error is not looked for: 2 is a wrong sign."""
 
+_FINEST = 2.0**-52
+"""No smaller delta is looked for: 1 + delta is a float64 number."""
+
 _RATIO = 1.02
 """What is found is at most so many times the smallest delta."""
 
@@ -108,7 +111,7 @@ class Run:
 
     def power(self, output: str) -> Power:
         """The smallest errors in this output."""
-        start = self.machine.storage.unit_roundoff / 64
+        start = max(self.machine.storage.unit_roundoff / 64, _FINEST)
         proven = _smallest(lambda d: self._both(self.proven_by, output, d), start)
         suspect = _smallest(lambda d: self._both(self.suspect_by, output, d), start)
         return Power(
