@@ -16,6 +16,7 @@ from loracle import __version__
 from loracle.bench.command import bench
 from loracle.errors import UsageError
 from loracle.probe.command import probe
+from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
@@ -240,6 +241,7 @@ def demo() -> int:
 _commands.add_command(bench)
 _commands.add_command(probe)
 _commands.add_command(selftest)
+_commands.add_command(resolving_power)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:

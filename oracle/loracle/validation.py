@@ -163,7 +163,7 @@ def validate(
         regimes=collector.regimes,
         findings=findings,
         skipped=[*skipped, *collector.declined],
-        notes=[*loaded.notes, *notes],
+        notes=[*loaded.notes, *notes, *_undecided_note(collector)],
         evidence=collector.evidence,
         certified=collector.certified,
         false_alarm_probability=_false_alarms(collector),
@@ -230,6 +230,14 @@ def _false_alarms(collector: Collector) -> float | None:
     """The chance of a false suspicion, None where promises alone decided and nothing is suspect."""
     only_promised = collector.epsilon is not None or collector.only_promised
     return None if only_promised else FALSE_ALARM_PROBABILITY
+
+
+def _undecided_note(collector: Collector) -> list[str]:
+    if not collector.undecided:
+        return []
+    which, more = collector.undecided[0], len(collector.undecided) - 1
+    others = f" and {more} more" if more else ""
+    return [f"{which}{others}: the error is its limit to all known digits, which is no fail"]
 
 
 def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:

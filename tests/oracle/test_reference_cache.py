@@ -19,7 +19,6 @@ import loracle
 import loracle_reference
 from loracle.judgement import reference as module
 from loracle.judgement.reference import CaseReference, reference_of
-from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import machine_model
 
 from .core_cases import CONTRACT_NAMES, DTYPES, a_case
@@ -47,7 +46,8 @@ def same(one: CaseReference, other: CaseReference) -> bool:
             arrays[-1] += [enclosure.high, enclosure.low, enclosure.radius, proven.bound]
             arrays[-1] += [np.array(proven.overflow_free), null.biases]
             arrays[-1] += [] if proven.unplanned is None else [proven.unplanned]
-            arrays[-1] += [np.array([null.tolerance, null.bias_deviation])]
+            arrays[-1] += [np.array([null.tolerance, null.systematic])]
+            arrays[-1] += [np.array([null.bias_deviation, null.allowed_bias])]
     return len(arrays[0]) == len(arrays[1]) and all(
         np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         for a, b in zip(arrays[0], arrays[1], strict=True)
@@ -220,20 +220,3 @@ def test_an_empty_variable_switches_it_off(tmp_path: Path, monkeypatch: pytest.M
     assert module._path(case, machine) is None
     reference_of(case, machine)
     assert entries(tmp_path) == []
-
-
-def test_a_finer_truth_is_finer_and_last() -> None:
-    """What an undecided verdict asks for; asking again gives None, so that nothing loops."""
-    case, machine = a_case("aloragc", "float32", "threshold"), machine_model("widest", "float32")
-    known = reference_of(case, machine)
-    widened = {
-        output: Enclosure(t.high, t.low, np.full_like(t.radius, 1e-6))
-        for output, t in known.truth.items()
-    }
-    finer = replace(known, truth=widened).with_finer_truth()
-    assert finer is not None
-    assert finer.proven is known.proven
-    for output, enclosure in finer.truth.items():
-        assert enclosure.radius.max() < 1e-20
-        assert widened[output].contains(enclosure)
-    assert finer.with_finer_truth() is None

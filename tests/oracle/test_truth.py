@@ -16,12 +16,14 @@ from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import generate
+from loracle.judgement import reference as reference_module
 from loracle.judgement import truth as truth_module
+from loracle.judgement.reference import CaseReference, reference_of
 from loracle.judgement.truth import DEFAULT_PRECISION, SpecificationError, enclose
 from loracle_reference import gradient
 from loracle_reference.arithmetic import Multiprecision
 from loracle_reference.enclosure import Enclosure
-from loracle_reference.floating_point import round_to_format
+from loracle_reference.floating_point import machine_model, round_to_format
 
 from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, seeds
 
@@ -52,8 +54,10 @@ def outside(enclosure: Enclosure, values: Any) -> int:
     )
 
 
-# Multiprecision takes seconds on long cases; balls are held to intervals there, below.
-@pytest.mark.parametrize(("contract", "regime"), [p for p in PAIRS if p[1] != "long"])
+# Multiprecision takes seconds on large cases; balls are held to intervals there, below.
+@pytest.mark.parametrize(
+    ("contract", "regime"), [p for p in PAIRS if p[1] not in ("long", "averaging")]
+)
 @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(seed=seeds, index=st.integers(0, 12), dtype=st.sampled_from(DTYPES))
 def test_truth_encloses_multiprecision(
@@ -237,3 +241,77 @@ def test_higher_precision_is_finer_or_equal(contract: str) -> None:
     for output, enclosure in fine.items():
         assert coarse[output].contains(enclosure)
         assert enclosure.radius.max() < 1e-6 * coarse[output].radius.max()
+
+
+def with_radius(known: CaseReference, radius: float) -> CaseReference:
+    """The reference with a truth that is known less precisely than it could be."""
+    widened = {
+        output: Enclosure(t.high, t.low, np.full_like(t.radius, radius))
+        for output, t in known.truth.items()
+    }
+    return replace(known, truth=widened)
+
+
+def coarse_balls(asked: list[int]) -> Callable[..., dict[str, Enclosure]]:
+    """`enclose`, with the radius 2^(12 - bits / 16) that a cancelling sum might leave; notes the
+    precisions it was asked for."""
+
+    def coarse(contract: Contract, inputs: Inputs, dtype: str, *, precision: int) -> Any:
+        asked.append(precision)
+        truth = enclose(contract, inputs, dtype, precision=precision)
+        radius = 2.0 ** (12 - precision / 16)
+        return {n: Enclosure(t.high, t.low, np.maximum(t.radius, radius)) for n, t in truth.items()}
+
+    return coarse
+
+
+@pytest.mark.parametrize(
+    ("needed", "asked"), [(1.0, [320]), (1e-6, [320, 640]), (1e-18, [320, 640, 1280])]
+)
+def test_the_precision_is_raised_until_decided(
+    needed: float, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No further; catches a precision that is raised once, or always to the highest."""
+    known = reference_of(
+        a_case("aloragc", "float32", "threshold"), machine_model("widest", "float32")
+    )
+    seen: list[int] = []
+    monkeypatch.setattr(reference_module, "enclose", coarse_balls(seen))
+
+    def undecided(reference: CaseReference) -> bool:
+        return any(t.radius.max() > needed for t in reference.truth.values())
+
+    finer = with_radius(known, 1e3).decided(undecided)
+    assert seen == asked
+    assert not undecided(finer)
+    assert finer.proven is known.proven
+    seen.clear()
+    assert finer.decided(undecided) is finer
+    assert seen == []
+
+
+@pytest.mark.parametrize("nothing_known", [False, True])
+def test_what_no_precision_decides_ends(
+    nothing_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an enclosure became no finer the precision is not raised further; where nothing at all
+    is known yet it is, up to the highest."""
+    known = reference_of(
+        a_case("aloragc", "float32", "threshold"), machine_model("widest", "float32")
+    )
+    asked = list[int]()
+
+    def counted(*arguments: Any, precision: int) -> dict[str, Enclosure]:
+        asked.append(precision)
+        truth = enclose(*arguments, precision=precision)
+        return with_radius(replace(known, truth=truth), np.inf).truth if nothing_known else truth
+
+    monkeypatch.setattr(reference_module, "enclose", counted)
+    finer = with_radius(known, 1e-6).decided(lambda _: True)
+    if nothing_known:
+        assert asked == [320, 640, 1280, 2560, 5120, 10240]
+        return
+    assert asked == [320, 640]
+    for output, enclosure in finer.truth.items():
+        assert enclosure.radius.max() < 1e-30
+        assert with_radius(known, 1e-6).truth[output].contains(enclosure)

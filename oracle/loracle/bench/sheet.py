@@ -30,7 +30,7 @@ class Sheet:
     marked: frozenset[int] = frozenset()
     breaks: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
-    left: frozenset[str] = frozenset({"method"})
+    left: frozenset[str] = frozenset({"method", "output"})
     long: frozenset[str] = frozenset()
 
     def without_empty_columns(self, empty: str = "-") -> Sheet:

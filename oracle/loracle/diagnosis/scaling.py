@@ -14,8 +14,8 @@ from loracle.diagnosis.attention_forms import Problem
 from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.hypothesis import Hypothesis, factor_hypothesis
 from loracle.diagnosis.linear_forms import Layer
-from loracle.generation.attention import BETAS
-from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS
+from loracle.generation.attention import BETAS, SQUARE_BETAS
+from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, SQUARE_SCALINGS
 
 __all__ = ["ATTENTION_SCALINGS", "LINEAR_SCALINGS", "STALE_ATTENTION", "STALE_LINEAR"]
 
@@ -24,8 +24,8 @@ Array = npt.NDArray[np.float64]
 _FEWEST_STALE = 4
 """With fewer cases a fixed scalar is no more than a factor."""
 
-_SCALINGS = (*SCALINGS, *LARGE_SCALINGS)
-_BETAS = (*BETAS, 1.25)
+_SCALINGS = (*SCALINGS, *LARGE_SCALINGS, *SQUARE_SCALINGS)
+_BETAS = (*BETAS, *SQUARE_BETAS, 1.25)
 """Those of the generated cases, any of which may be that of the first call."""
 
 WrongScaling = Callable[[float, int], float]

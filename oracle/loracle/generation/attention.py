@@ -7,16 +7,27 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, Raw, Sizes, gaussian, positive
+from loracle.generation.sampling import (
+    LARGE_SCALINGS,
+    SCALINGS,
+    SQUARE_SCALINGS,
+    Raw,
+    Sizes,
+    gaussian,
+    is_sharp,
+    positive,
+)
 
 __all__ = [
     "aloragc_at_norm",
+    "aloragc_averaging",
     "aloragc_designed",
     "aloragc_long",
     "aloragc_lora_init",
     "aloragc_saturated",
     "gaussian_inputs",
     "lora_attention_at_norm",
+    "lora_attention_averaging",
     "lora_attention_designed",
     "lora_attention_long",
     "lora_attention_lora_init",
@@ -30,8 +41,13 @@ BETAS = (0.625, 0.53125, 0.3125)
 """Exact in every dtype; none is 1, and none is near 1/sqrt(d), beta/sqrt(d) or beta^2 of another
 reading for the sizes drawn here."""
 
+SQUARE_BETAS = (0.5625, 0.390625, 0.31640625)
+"""The same, and with an exact root; see SQUARE_SCALINGS."""
+
 _SATURATED_SCORE = 100.0
 _LONG_SCORE = 0.5
+_AVERAGING_SCORE = 0.3
+"""Enough for probabilities that differ, so that they do not all round to the same side."""
 
 
 def aloragc_at_norm(generator: np.random.Generator, sizes: Sizes, multiple: float) -> Raw:
@@ -63,11 +79,16 @@ def aloragc_saturated(generator: np.random.Generator, sizes: Sizes, index: int) 
 
 
 def aloragc_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
-    """No sum cancels: see `_designed_values` and `_designed_keys`.
+    """No sum cancels: see `_designed_values` and `_designed_keys`, and for the narrowest bounds
+    `_sharpen`.
 
     The scores are tiny because W is, not because C1 and C2 are: gradients stay far from underflow.
     """
-    return Raw(_aloragc_coherent(generator, sizes, leading=index % sizes["M"]), {})
+    leading = index % sizes["M"]
+    tensors = _aloragc_coherent(generator, sizes, leading=leading)
+    if is_sharp(index):
+        _sharpen(tensors, leading, scores="w", keys="c2", values="c3")
+    return Raw(tensors, {})
 
 
 def aloragc_long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
@@ -78,8 +99,17 @@ def aloragc_long(generator: np.random.Generator, sizes: Sizes, index: int) -> Ra
     return Raw(tensors, {})
 
 
+def aloragc_averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """As designed, with half of the keys leading: the correction of the softmax, whose rounding a
+    whole row shares, then cancels over the row."""
+    tensors = _aloragc_coherent(generator, sizes, leading=slice(sizes["M"] // 2))
+    scores = tensors["c1"] @ (tensors["w"] + tensors["b"] @ tensors["a"]) @ tensors["c2"].T
+    tensors["c1"] *= _AVERAGING_SCORE / np.abs(scores).max()
+    return Raw(tensors, {})
+
+
 def _aloragc_coherent(
-    generator: np.random.Generator, sizes: Sizes, *, leading: int
+    generator: np.random.Generator, sizes: Sizes, *, leading: int | slice
 ) -> dict[str, Array]:
     queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
     return {
@@ -127,7 +157,11 @@ def lora_attention_saturated(generator: np.random.Generator, sizes: Sizes, index
 def lora_attention_designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """No sum cancels; weights have the sign of the scaling, so that W + s B A does not either."""
     scalars = {"scaling": SCALINGS[index % len(SCALINGS)], "beta": BETAS[index % len(BETAS)]}
-    return Raw(_coherent(generator, sizes, scalars, leading=index % sizes["M"]), scalars)
+    leading = index % sizes["M"]
+    tensors = _coherent(generator, sizes, scalars, leading=leading)
+    if is_sharp(index):
+        _sharpen(tensors, leading, scores="x_q", keys="x_k", values="x_v")
+    return Raw(tensors, scalars)
 
 
 def lora_attention_long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
@@ -135,18 +169,33 @@ def lora_attention_long(generator: np.random.Generator, sizes: Sizes, index: int
     beyond what a kernel might clamp to."""
     scalars = {"scaling": LARGE_SCALINGS[index % len(LARGE_SCALINGS)], "beta": 1.25}
     tensors = _coherent(generator, sizes, scalars, leading=sizes["M"] - 1 - index)
-    # Sums over d and r are long here: keys and values are brought back to order one.
+    _bring_to_order_one(tensors, scalars, largest_score=_LONG_SCORE)
+    return Raw(tensors, scalars)
+
+
+def lora_attention_averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """As designed, with half of the keys leading; see `aloragc_averaging`."""
+    scaling, beta = SQUARE_SCALINGS[index % 3], SQUARE_BETAS[index // 3 % 3]
+    scalars = {"scaling": scaling, "beta": beta}
+    tensors = _coherent(generator, sizes, scalars, leading=slice(sizes["M"] // 2))
+    _bring_to_order_one(tensors, scalars, largest_score=_AVERAGING_SCORE)
+    return Raw(tensors, scalars)
+
+
+def _bring_to_order_one(
+    tensors: dict[str, Array], scalars: dict[str, float], *, largest_score: float
+) -> None:
+    """Keys and values, which long sums over d and r make large; and the scores, in place."""
     for projection in "kv":
         projected = _projected(tensors, projection, scalars["scaling"])
         tensors[f"x_{projection}"] /= np.abs(projected).max()
     queries = _projected(tensors, "q", scalars["scaling"])
     keys = _projected(tensors, "k", scalars["scaling"])
-    tensors["x_q"] *= _LONG_SCORE / np.abs(scalars["beta"] * (queries @ keys.T)).max()
-    return Raw(tensors, scalars)
+    tensors["x_q"] *= largest_score / np.abs(scalars["beta"] * (queries @ keys.T)).max()
 
 
 def _coherent(
-    generator: np.random.Generator, sizes: Sizes, scalars: dict[str, float], *, leading: int
+    generator: np.random.Generator, sizes: Sizes, scalars: dict[str, float], *, leading: int | slice
 ) -> dict[str, Array]:
     queries, keys, d, rank = (sizes[n] for n in ("L", "M", "d", "r"))
     sign = math.copysign(1.0, scalars["scaling"])
@@ -161,6 +210,23 @@ def _coherent(
         tensors[f"a_{projection}"] = positive(generator, rank, d, scale=scale)
         tensors[f"b_{projection}"] = positive(generator, d, rank, scale=scale)
     return tensors
+
+
+def _sharpen(
+    tensors: dict[str, Array], leading: int, *, scores: str, keys: str, values: str
+) -> None:
+    """Narrows the bound of coherent tensors with two keys, in place.
+
+    The scores, in proportion to `scores`, become so small that their errors hardly move the
+    probabilities; Y so large that the residual is as exact as Y; the leading key's value so small
+    that its p is the product <f, q> f alone; the other key so small that this p is all that counts.
+    """
+    tensors[scores] /= 64
+    tensors["y"] *= 64
+    others = [row for row in range(len(tensors[keys])) if row != leading]
+    tensors[keys][others] /= 256
+    tensors[values][leading] /= 8 * 64
+    tensors[values][others] *= 4
 
 
 def _gamma(sizes: Sizes, multiple: float, beta: float) -> float:
@@ -231,16 +297,20 @@ def _saturating_factor(queries: Array, keys: Array, *, beta: float) -> float:
     return float(_SATURATED_SCORE / np.abs(beta * (queries @ keys.T)).max())
 
 
-def _designed_values(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
-    """One leading row, the others an eighth of it: q_jl - <f_j, q_j> is far from
+def _designed_values(
+    generator: np.random.Generator, keys: int, d: int, leading: int | slice
+) -> Array:
+    """A leading row, or several, the others an eighth of it: q_jl - <f_j, q_j> is far from
     cancelling."""
     values = positive(generator, keys, d, scale=0.25)
     values[leading] *= 8
     return values
 
 
-def _designed_keys(generator: np.random.Generator, keys: int, d: int, leading: int) -> Array:
-    """The sign of q_jl - <f_j, q_j>, which is positive for the leading key alone: p C2 does not
+def _designed_keys(
+    generator: np.random.Generator, keys: int, d: int, leading: int | slice
+) -> Array:
+    """The sign of q_jl - <f_j, q_j>, which is positive for the leading keys alone: p C2 does not
     cancel."""
     rows = -positive(generator, keys, d)
     rows[leading] *= -1

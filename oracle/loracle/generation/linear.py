@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, Raw, Sizes, gaussian, positive
+from loracle.generation.sampling import (
+    LARGE_SCALINGS,
+    SCALINGS,
+    SQUARE_SCALINGS,
+    Raw,
+    Sizes,
+    gaussian,
+    positive,
+)
 
-__all__ = ["designed", "long", "lora_init", "typical"]
+__all__ = ["averaging", "designed", "long", "lora_init", "typical"]
 
 
 def typical(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
@@ -39,8 +47,16 @@ def lora_init(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
 def designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """All entries positive, the weight of the sign of the scaling: no sum of the contract
     cancels."""
+    return _coherent(generator, sizes, SCALINGS[index % len(SCALINGS)])
+
+
+def averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
+    """The same with a scaling whose root is exact."""
+    return _coherent(generator, sizes, SQUARE_SCALINGS[index % len(SQUARE_SCALINGS)])
+
+
+def _coherent(generator: np.random.Generator, sizes: Sizes, scaling: float) -> Raw:
     batch, length, width, out, rank = (sizes[n] for n in ("batch", "length", "in", "out", "r"))
-    scaling = SCALINGS[index % len(SCALINGS)]
     return Raw(
         {
             "x": positive(generator, batch, length, width),

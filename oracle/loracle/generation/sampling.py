@@ -12,11 +12,13 @@ __all__ = [
     "LARGE_SCALINGS",
     "SCALINGS",
     "SMALLEST",
+    "SQUARE_SCALINGS",
     "Array",
     "Raw",
     "Sizes",
     "different_rows",
     "gaussian",
+    "is_sharp",
     "positive",
     "signed_integers",
 ]
@@ -28,6 +30,10 @@ SCALINGS = (1.5, 1.25, -0.75)
 """Exact in every dtype, and never 1, 2, 1/2 or 1/r: those would hide a missing, doubled or inverted
 scaling."""
 
+SQUARE_SCALINGS = (2.25, 1.5625, -0.5625)
+"""The same, and with a root that is exact too: where many cases are averaged, a kernel that applies
+the rounded root on two sides would be biased."""
+
 LARGE_SCALINGS = (2.75, -3.25)
 """Beyond what a kernel might clamp to, and exact likewise."""
 
@@ -35,6 +41,14 @@ LARGE_SCALINGS = (2.75, -3.25)
 SMALLEST = (2.0**-18, 2.0**-130, 2.0**-1026)
 """A sixteenth of the smallest normal number of float16, of bfloat16 and float32, of float64. The
 reciprocal of a number of this size overflows in its format."""
+
+_SHARP = 5
+
+
+def is_sharp(index: int) -> bool:
+    """Whether the designed case of that index is one of those whose bounds are the narrowest: the
+    last of every six."""
+    return index % 6 == _SHARP
 
 
 @dataclass(frozen=True)

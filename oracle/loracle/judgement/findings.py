@@ -75,7 +75,8 @@ class Collector:
     outputs: those that are judged. epsilon: see `judge`; the certificate of a call is a promise
     likewise. replay: makes the command that runs a case again, or the whole run for None. declined:
     `{"what", "reason"}` of the cases that the kernel declined, which are neither judged nor counted
-    in `cases`.
+    in `cases`. undecided: the outputs of cases whose error is too close to its limit to tell on
+    which side it is, however precise the truth; that is no fail.
     """
 
     contract: Contract
@@ -86,6 +87,7 @@ class Collector:
     evidence: dict[str, int] = field(default_factory=dict)
     certified: dict[str, int] = field(default_factory=dict)
     declined: list[dict[str, str]] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
     cases: int = 0
     _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
@@ -163,14 +165,22 @@ class Collector:
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
 
     def _decided(self, reference: CaseReference, observation: Observation) -> CaseReference:
-        """The reference with a truth fine enough to tell fail from not fail for every output."""
-        undecided = any(
-            run.judgement.undecided
-            for output in self.outputs
-            if output in observation.outputs
-            for run in self._judged(reference, observation, output)
-        )
-        return (reference.with_finer_truth() or reference) if undecided else reference
+        """The reference with a truth fine enough to tell fail from not fail for every output, or
+        as fine as truths get; the outputs that it does not decide are counted."""
+
+        def undecided(known: CaseReference) -> list[str]:
+            return [
+                output
+                for output in self.outputs
+                if output in observation.outputs
+                and any(run.judgement.undecided for run in self._judged(known, observation, output))
+            ]
+
+        if not undecided(reference):
+            return reference
+        decided = reference.decided(lambda known: bool(undecided(known)))
+        self.undecided += [f"{output} of {reference.case.key}" for output in undecided(decided)]
+        return decided
 
     def _judged(
         self, reference: CaseReference, observation: Observation, output: str

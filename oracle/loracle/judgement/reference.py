@@ -13,7 +13,8 @@ import io
 import os
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -44,11 +45,12 @@ _UNRELATED = {
     "harness",
     "kernels",
     "presentation",
+    "resolving_power",
     "selftest",
 }
 """Packages on which no cached number depends."""
 
-_HIGHEST_PRECISION = 16 * DEFAULT_PRECISION
+_HIGHEST_PRECISION = 64 * DEFAULT_PRECISION
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,23 @@ class CaseReference:
     proven: dict[str, ProvenBound]
     null: dict[str, Null]
 
-    def with_finer_truth(self) -> CaseReference | None:
-        """The same with the truth at the highest precision; None if it has that already."""
-        contract = CONTRACTS[self.case.contract]
-        finest = enclose(contract, self.inputs, "float64", precision=_HIGHEST_PRECISION)
-        if all((finest[n].radius >= self.truth[n].radius).all() for n in finest):
-            return None
-        return CaseReference(self.case, self.inputs, finest, self.proven, self.null)
+    def decided(self, undecided: Callable[[CaseReference], bool]) -> CaseReference:
+        """The same with the truth enclosed in balls of twice the bits, and again, until it is no
+        longer undecided.
+
+        It may still be where the radii of two precisions in a row are the same, which are then
+        those of an enclosure's 106 bits, or at the highest precision: the error is its limit, or so
+        close to it that nothing proves it to be more.
+        """
+        contract, finer = CONTRACTS[self.case.contract], self
+        precision = 2 * DEFAULT_PRECISION
+        while undecided(finer) and precision <= _HIGHEST_PRECISION:
+            truth = enclose(contract, self.inputs, "float64", precision=precision)
+            if all(_no_finer(truth[name], finer.truth[name]) for name in truth):
+                break
+            finer = replace(self, truth=truth)
+            precision *= 2
+        return finer
 
 
 def reference_of(case: Case, machine: MachineModel, plan: str | None = None) -> CaseReference:
@@ -85,6 +97,10 @@ def reference_of(case: Case, machine: MachineModel, plan: str | None = None) -> 
         if path is not None:
             _store(path, *loaded)
     return CaseReference(case, inputs, *loaded)
+
+
+def _no_finer(new: Enclosure, old: Enclosure) -> bool:
+    return bool((np.isfinite(new.radius) & (new.radius >= old.radius)).all())
 
 
 def _path(case: Case, machine: MachineModel, plan: str | None = None) -> Path | None:
@@ -127,7 +143,13 @@ def _store(
             arrays[f"{name}/unplanned"] = unplanned
         arrays[f"{name}/biases"] = null[name].biases
         arrays[f"{name}/scalars"] = np.array(
-            [proven[name].overflow_free, null[name].tolerance, null[name].bias_deviation]
+            [
+                proven[name].overflow_free,
+                null[name].tolerance,
+                null[name].bias_deviation,
+                null[name].allowed_bias,
+                null[name].systematic,
+            ]
         )
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -159,10 +181,10 @@ def _unpacked(
 ) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]]:
     truth, proven, null = {}, {}, {}
     for name in arrays["outputs"].tolist():
-        overflow_free, tolerance, deviation = arrays[f"{name}/scalars"].tolist()
+        overflow_free, tolerance, deviation, *others = arrays[f"{name}/scalars"].tolist()
         truth[name] = Enclosure(*(arrays[f"{name}/{part}"] for part in ("high", "low", "radius")))
         proven[name] = ProvenBound(
             arrays[f"{name}/bound"], bool(overflow_free), arrays.get(f"{name}/unplanned")
         )
-        null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation)
+        null[name] = Null(tolerance, arrays[f"{name}/biases"], deviation, *others)
     return truth, proven, null

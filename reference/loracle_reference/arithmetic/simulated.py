@@ -9,6 +9,7 @@ must let pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -48,6 +49,7 @@ _WIDE: dict[str, Any] = {
     "bfloat16": np.float32,
 }
 _BLOCK = 4
+_LOG2_E = 1.4426950408889634
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ class Strategy:
     order: of the terms of a sum kept in storage; "wide" instead sums in the next wider format, and
     "tensor-core" as the machine's own does.
     associate: "formula" takes products as the specification brackets them, "left" and "right"
-    chain them. distribute: x (w + s b a) as x w + s (x b) a, that is, unmerged weights.
+    chain them. distribute: x (w + s b a) as x w + s (x b) a, that is, unmerged weights. constants:
+    "as given", or "rounded": exp(x) as 2^(x log2 e), and of a scalar its root on both ends of the
+    chain, as scaled_dot_product_attention does; both rounded to storage, and to the same side in
+    every case.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Strategy:
     associate: Literal["formula", "left", "right"]
     distribute: bool
     softmax: Literal["two-pass", "online", "log-sum-exp"]
+    constants: Literal["as given", "rounded"] = "as given"
 
 
 STRATEGIES: tuple[Strategy, ...] = (
@@ -76,6 +82,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     Strategy("wide-merged", "wide", "formula", False, "two-pass"),
     Strategy("wide-unmerged", "wide", "left", True, "log-sum-exp"),
     Strategy("wide-right", "wide", "right", False, "online"),
+    Strategy("wide-rounded-constants", "wide", "left", False, "two-pass", "rounded"),
 )
 """The ensemble of the calibrated tolerance: every order, bracketing and softmax appears."""
 
@@ -274,18 +281,27 @@ class Simulated(Arithmetic[SimulatedMatrix]):
     def function(self, function: Callable[[Array], Array], argument: Array) -> Array:
         """An elementary function, evaluated in the wider format and rounded to storage."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            value = np.asarray(function(argument.astype(self.wide)))
+            wide = argument.astype(self.wide)
+            if function is np.exp and self.strategy.constants == "rounded":
+                value = np.asarray(np.exp2(wide * self.cast(_LOG2_E).astype(self.wide)))
+            else:
+                value = np.asarray(function(wide))
             return value.astype(self.storage)
 
     def form(self, product: _Product) -> Array:
         """The product of the factors in the order of the strategy, then its scalars."""
+        factors, scalars = product.factors, product.scalars
+        if self.strategy.constants == "rounded" and len(factors) > 1:
+            first, *inner, last = factors
+            for scalar in scalars:
+                root = self.cast(math.sqrt(abs(scalar)))
+                first, last = first * (root if scalar > 0 else -root), last * root
+            factors, scalars = (first, *inner, last), ()
         if self.strategy.associate == "right":
-            formed = reduce(
-                lambda right, left: self.multiply(left, right), reversed(product.factors)
-            )
+            formed = reduce(lambda right, left: self.multiply(left, right), reversed(factors))
         else:
-            formed = reduce(self.multiply, product.factors)
-        for scalar in product.scalars:
+            formed = reduce(self.multiply, factors)
+        for scalar in scalars:
             formed = formed * self.cast(scalar)
         return formed
 

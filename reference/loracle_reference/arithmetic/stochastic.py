@@ -4,13 +4,13 @@ Each matrix holds a stack of samples. One rounding multiplies by 1 + u xi with x
 (variance u^2 / 3). A sum of products takes its n products and n - 1 partial sums rounded to storage
 together, as one normal variable of the variance that their independent roundings have: with terms
 t_k and sum S it is u^2/3 (sum t_k^2 + (n/2) sum t_k^2 + (n/3) S^2), partial sums being a random
-walk of the terms beside a drift to S. Where sums accumulate more finely than they are stored, u is
-that of the accumulation, and storing the result is one rounding more. (D. Parker, Monte Carlo
-Arithmetic, 1997; used here for typical errors only, never for a proof.)
+walk of the terms beside a drift to S. A sum kept in more than storage is rounded when it is stored.
+(D. Parker, Monte Carlo Arithmetic, 1997; used here for typical errors only, never for a proof.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -146,14 +146,17 @@ class StochasticMatrix(Matrix):
         return self.samples * (1 + unit * self.arithmetic.uniform(self.samples.shape))
 
     def _summed(self, value: Array, squares: Array, terms: int) -> StochasticMatrix:
+        """Where sums are kept in more than storage, what is stored of each block of them is rounded
+        besides."""
         machine = self.arithmetic.machine
-        unit = machine.accumulate
-        variance = (1 + terms / 2) * squares + terms / 3 * np.square(value)
-        noise = self.arithmetic.normal(value.shape) * np.sqrt(variance / 3) * unit
-        summed = value + noise
-        if machine.accumulates_in_storage:
-            return StochasticMatrix(summed, self.arithmetic)
-        return self._rounded(summed)
+        unit, storage = machine.accumulate, machine.storage.unit_roundoff
+        variance = ((1 + terms / 2) * squares + terms / 3 * np.square(value)) * unit**2
+        if unit < storage:
+            stored = math.ceil(terms / (machine.block or terms))
+            roundings = (stored - 1) / 2 * squares + max(1.0, stored / 3) * np.square(value)
+            variance = variance + roundings * storage**2
+        noise = self.arithmetic.normal(value.shape) * np.sqrt(variance / 3)
+        return StochasticMatrix(value + noise, self.arithmetic)
 
 
 class Stochastic(Arithmetic[StochasticMatrix]):

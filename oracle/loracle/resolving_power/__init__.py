@@ -1,0 +1,1 @@
+"""Resolving power: how small an error in one output a default run finds."""
