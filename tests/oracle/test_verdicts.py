@@ -236,3 +236,18 @@ def test_the_largest_numbers_are_judged(value: float, truth: float) -> None:
     assert (judgement.element, judgement.computed) == ((0, 1), value)
     exact = judged([value], [value], bound=1e-3)
     assert (exact.verdict, exact.error) == ("pass", 0.0)
+
+
+def test_the_low_part_of_the_truth_counts_with_its_sign() -> None:
+    high, low = np.array([1.0]), np.array([2.0**-60])
+    enclosure = Enclosure(high, low, np.zeros(1))
+    judgement = judge(high, enclosure, ProvenBound(np.ones(1), True), tolerance=1.0)
+    assert judgement.error == 2.0**-60
+    above = Enclosure(np.array([1.0 - 2.0**-53]), np.array([2.0**-53]), np.zeros(1))
+    assert judge(high, above, ProvenBound(np.ones(1), True), tolerance=1.0).error == 0.0
+
+
+@pytest.mark.parametrize("computed", [np.inf, np.nan, -1.7e308])
+def test_no_number_raises_where_errors_of_arithmetic_do(computed: float) -> None:
+    with np.errstate(invalid="raise", over="raise"):
+        assert judged([computed], [1.7e308]).verdict == "fail"
