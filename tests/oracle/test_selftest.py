@@ -57,7 +57,9 @@ def test_the_short_plan_has_every_kernel_once_and_every_exemption() -> None:
     main = [c for c in short if c.dtype in c.entry.dtypes and not c.is_exemption]
     assert sorted(c.entry.name for c in main) == sorted(e.name for e in (*WRONG, *RIGHT))
     assert {c.dtype for c in main} == set(ALL_DTYPES)
-    assert len({c.seeds for c in main}) > 1
+    seeds = {(c.entry.contract, c.dtype): c.seeds for c in main}
+    assert len({seeds["aloragc", dtype] for dtype in ALL_DTYPES}) > 1
+    assert len({seed for (_, dtype), seed in seeds.items() if dtype == "float32"}) > 1
     exempt = {(c.entry.name, c.dtype) for c in short if c.expected == "escapes"}
     assert exempt == {(e.name, d) for e in WRONG for d in e.exempt}
     unnamed = {(c.entry.name, c.dtype) for c in short if c.expected == "unnamed"}
@@ -77,7 +79,11 @@ def test_the_full_plan_has_all_claims_and_keeps_shared_references_together() -> 
 def test_a_selection_is_of_one_contract_and_of_what_there_is() -> None:
     claims = selected("aloragc", ("float32",), (3,), full=False)
     assert {(c.entry.contract, c.dtype, c.seeds) for c in claims} == {("aloragc", "float32", (3,))}
-    with pytest.raises(UsageError, match="unknown contract 'mlp'"):
+    whole_corpus = selected(None, ("float32",), (0, 1), full=True)
+    assert whole_corpus == every((*WRONG, *RIGHT), ("float32",), (0, 1))
+    assert selected(None, ("float32",), (0, 1), full=False) != whole_corpus
+    known = "unknown contract 'mlp'; known: lora-linear, aloragc, lora-attention"
+    with pytest.raises(UsageError, match=known):
         selected("mlp", ("float32",), (0,), full=False)
     with pytest.raises(UsageError, match="unknown dtype 'int8'"):
         selected(None, ("int8",), (0,), full=False)
@@ -280,3 +286,4 @@ def test_the_tables() -> None:
 
 def test_a_claim_tells_what_it_is() -> None:
     assert str(Claim(HONEST, "float32", (2,), "passes")) == "honest-float32-seed2-passes"
+    assert str(Claim(SWAPPED, "float32", (0, 1), "escapes")) == "swapped-float32-seed0,1-escapes"

@@ -236,3 +236,30 @@ def test_the_largest_numbers_are_judged(value: float, truth: float) -> None:
     assert (judgement.element, judgement.computed) == ((0, 1), value)
     exact = judged([value], [value], bound=1e-3)
     assert (exact.verdict, exact.error) == ("pass", 0.0)
+
+
+def test_the_low_part_of_the_truth_counts_with_its_sign() -> None:
+    high, low = np.array([1.0]), np.array([2.0**-60])
+    enclosure = Enclosure(high, low, np.zeros(1))
+    judgement = judge(high, enclosure, ProvenBound(np.ones(1), True), tolerance=1.0)
+    assert judgement.error == 2.0**-60
+    above = Enclosure(np.array([1.0 - 2.0**-53]), np.array([2.0**-53]), np.zeros(1))
+    assert judge(high, above, ProvenBound(np.ones(1), True), tolerance=1.0).error == 0.0
+
+
+@pytest.mark.parametrize("computed", [np.inf, np.nan, -1.7e308])
+def test_no_number_raises_where_errors_of_arithmetic_do(computed: float) -> None:
+    with np.errstate(all="raise"):
+        assert judged([computed], [1.7e308]).verdict == "fail"
+        assert judged([1.0, 2.0], [1.0, 1.0], bound=0.0, tolerance=0.0).verdict == "fail"
+        assert judged([1.7e308], [1.0], bound=1e-300, tolerance=1e-300).error_to_bound == np.inf
+
+
+def test_nothing_is_a_share_of_an_infinite_bound() -> None:
+    assert judged([1.5], [1.0], bound=np.inf).error_to_bound == 0
+    lost = judged([np.inf], [1.0], bound=np.inf, tolerance=np.inf, overflow_free=False)
+    assert lost.error_to_tolerance == 0
+
+
+def test_a_truth_without_radius_leaves_nothing_undecided() -> None:
+    assert not judged([1.25], [1.0], bound=0.25, tolerance=0.25).undecided

@@ -275,8 +275,6 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         "algebra: the largest of a set is more than its mean",
         hypotheses=("false-certificate",),
         outputs=_ALL_OUTPUTS,
-        dtypes=tuple(d for d in ALL_DTYPES if d != "float64"),
-        left_out="float64: what it compares its results with is no more exact than they are",
     ),
     _promise(
         "input-changed",

@@ -166,6 +166,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         dtypes=("float64", "float32"),
         left_out="bfloat16, float16: they have no more than ten fraction bits",
         right_in=("bfloat16", "float16"),
+        unnamed_in=("float64", "float32"),
     ),
     _number(
         "argument-rounded",
