@@ -88,3 +88,19 @@ def test_the_spread_of_a_stored_product_is_that_of_a_simulated_one(
     sampled = (stochastic.matrix(left) @ stochastic.matrix(right)).samples - left @ right
     ratio = float(np.sqrt(np.mean(sampled**2) / np.mean(real**2)))
     assert 0.5 < ratio < 2
+
+
+@pytest.mark.parametrize("coherent", [True, False])
+def test_a_sum_kept_in_float32_is_rounded_when_it_is_stored(coherent: bool) -> None:
+    """Its spread is that of the one rounding to storage, whatever cancels in the sum: catches sums
+    that are as exact as float32, and roundings of the terms."""
+    generator = np.random.default_rng(3)
+    left, right = generator.standard_normal((32, 16)), generator.standard_normal((16, 32))
+    if coherent:
+        left, right = np.abs(left), np.abs(right)
+    left, right = round_to_format(left, "bfloat16"), round_to_format(right, "bfloat16")
+    wide = Simulated("bfloat16", STRATEGIES[5])
+    real = wide.array(wide.matrix(left) @ wide.matrix(right)) - left @ right
+    stochastic = Stochastic(machine_model("f32-accumulate", "bfloat16"), samples=8)
+    sampled = (stochastic.matrix(left) @ stochastic.matrix(right)).samples - left @ right
+    assert 0.7 < float(np.sqrt(np.mean(sampled**2) / np.mean(real**2))) < 2
