@@ -406,7 +406,7 @@ def test_one_massive_query_has_scores_of_ten_thousand(
     assert 0.97e4 < ordered[-1] < 1.03e4 or (natural_scale > 5.8e4 and ordered[-1] > 4e3)
     # Some eight roundings of bfloat16, each of the whole natural scale and to the same side.
     assert ordered[-1] - ordered[-2] > 8 * 2.0**-9 * natural_scale
-    assert np.abs(np.delete(found, massive, axis=0)).max() < 50
+    assert np.abs(np.delete(found, massive, axis=0)).max() < 500
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
