@@ -47,7 +47,9 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         "keys_beyond_block_skipped",
         "The loop over blocks of 64 keys ends after the first.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("dropped-tail",),
         outputs=_BOTH,
+        unnamed_in=("bfloat16", "float16"),
     ),
     _wrong(
         "transposed",
