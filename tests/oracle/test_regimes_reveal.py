@@ -19,8 +19,9 @@ from .validated import LINEAR, Outputs, validate
 
 ON_REQUEST = ("two-dimensional", "four-dimensional")
 
-KEPT = {"designed", "sub-threshold", "threshold", "super-threshold"}
-"""Regimes that are there for how much they prove (`designed`), and for what the paper says."""
+KEPT = {"designed", "averaging", "sub-threshold", "threshold", "super-threshold"}
+"""Regimes that are there for how much they prove (`designed`) or suspect (`averaging`), and for
+what the paper says."""
 
 
 def _told(report: Report) -> str:

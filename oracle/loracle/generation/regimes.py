@@ -224,7 +224,7 @@ _ALL: tuple[Regime, ...] = (
             "lora-attention": attention.lora_attention_averaging,
         },
         {
-            "lora-linear": _linear_sizes((2, 3), (5, 6), (20, 24, 28)),
+            "lora-linear": _linear_sizes((2, 3), (11, 13), (13, 14, 15)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((12, 10), (8, 9))),
         },
         cases=12,
