@@ -3,6 +3,7 @@ shows and writes them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +14,13 @@ from loracle.report import Diagnosis, Finding, RegimeSummary, Report
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither read nor fill the user's cache."""
+    """Tests neither read nor fill the user's cache. The workers of pytest-xdist share theirs, whose
+    files are written whole or not at all."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORACLE_CACHE_DIR", str(tmp_path_factory.mktemp("references")))
+        patch.setenv("LORACLE_CACHE_DIR", str(folder / "references"))
         yield
 
 
