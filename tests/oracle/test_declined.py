@@ -200,7 +200,7 @@ def test_progress_goes_on_and_an_interrupt_counts_what_was_declined() -> None:
 
     report = validate(declines_some, on_progress=on_progress)
     assert seen == [1, 2, 3]
-    assert "interrupted after 3 of 40 cases" in report.notes
+    assert "interrupted after 3 of 52 cases" in report.notes
 
 
 def test_other_contracts_decline_too() -> None:

@@ -129,7 +129,7 @@ def test_a_kernel_that_always_hangs_is_given_up() -> None:
     assert time.monotonic() - started < 60
     assert report.cases == 3
     assert [hypotheses(finding) for finding in report.findings] == [["timeout"]]
-    assert any("stopped after 3 of 40 cases" in note for note in report.notes)
+    assert any("stopped after 3 of 52 cases" in note for note in report.notes)
 
 
 def always_dies(**call: Any) -> Outputs:
@@ -144,7 +144,7 @@ def test_a_kernel_whose_process_always_dies_is_given_up() -> None:
     report = validate(always_dies)
     assert (report.verdict, report.cases) == ("fail", 5)
     assert [hypotheses(finding) for finding in report.findings] == [["crash"]]
-    assert "stopped after 5 of 40 cases: the process died 5 times" in report.notes
+    assert "stopped after 5 of 52 cases: the process died 5 times" in report.notes
 
 
 def test_the_last_case_is_not_told_as_a_stop() -> None:

@@ -49,7 +49,7 @@ def test_an_interrupt_ends_the_run_with_what_is_known() -> None:
 
     report = validate(autograd.lora_linear, on_progress=on_progress)
     assert (report.verdict, report.reason, report.cases) == ("suspect", "interrupted", 2)
-    assert any("interrupted after 2 of 40 cases" in note for note in report.notes)
+    assert any("interrupted after 2 of 52 cases" in note for note in report.notes)
     wrong = validate(forgets_scaling, on_progress=on_progress)
     assert (wrong.verdict, wrong.reason) == ("fail", "interrupted")
 
