@@ -52,7 +52,8 @@ def test_replay_of_a_callable(kernel: Callable[..., Any]) -> None:
     assert again.cases == 1
     same = [f for f in again.findings if f.output == finding.output]
     assert numbers(finding) in [numbers(f) for f in same]
-    assert set(hypotheses(same[0])) & set(hypotheses(finding))
+    # One case may be too little for a name, never for another one.
+    assert set(hypotheses(same[0])) <= set(hypotheses(finding))
 
 
 def test_replay_of_a_callable_of_main(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def run_script(script: str, *arguments: str) -> list[float]:
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_a_default_run_is_fast(contract: str) -> None:
-    """Cold: at most 10 s of processor time with the child's import of torch, the first case judged
+    """Cold: at most 15 s of processor time with the child's import of torch, the first case judged
     within 2 s beside that import. The parent imports neither torch nor hypothesis.
 
     Processor time, and three times the import's wall time, because other tests may be running.
@@ -107,5 +107,5 @@ def test_a_default_run_is_fast(contract: str) -> None:
     first, used = run_script(SCRIPT, contract)
     clock = "import time; t = time.monotonic(); import torch; print(time.monotonic() - t)"
     (importing,) = run_script(clock)
-    assert used < 10
+    assert used < 15
     assert first < 2 + 3 * importing
