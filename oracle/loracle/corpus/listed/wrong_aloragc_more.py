@@ -36,7 +36,6 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "algebra: B P A differs from B A for a permutation P",
         hypotheses=("rank-axis-permuted",),
         outputs=_BOTH,
-        unnamed_in=("bfloat16",),
     ),
     _loop(
         "strides",
