@@ -145,6 +145,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "https://github.com/pytorch/pytorch/issues/196678",
         hypotheses=("dropped-tail",),
         outputs=_ALL_OUTPUTS,
+        unnamed_in=("float16",),
     ),
     _loop(
         "mask",
