@@ -61,7 +61,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def failing() -> Report:
-    return validate(forgets_scaling, regimes=["designed", "long"], cases=2)
+    return validate(forgets_scaling, regimes=["designed", "ragged"], cases=2)
 
 
 def test_the_page_needs_nothing_beside_itself(failing: Report) -> None:
@@ -98,7 +98,7 @@ def test_its_pictures_are_of_the_worst_and_of_the_largest_case(failing: Report) 
         finding.truth,
         finding.computed,
     )
-    assert largest.case.startswith("long:")
+    assert largest.case.startswith("ragged:")
     assert largest.truth.size > worst.truth.size
     page = Page(as_html(failing))
     kinds = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "class")]
