@@ -14,6 +14,20 @@ import click
 
 from loracle import __version__
 from loracle.bench.command import bench
+from loracle.completion import (
+    COMPLETE_VARIABLE,
+    SHELLS,
+    complete_cases,
+    complete_contracts,
+    complete_devices,
+    complete_dtypes,
+    complete_machines,
+    complete_plans,
+    complete_regimes,
+    complete_schemas,
+    complete_targets,
+    completion_script,
+)
 from loracle.errors import UsageError
 from loracle.options import report_file_options
 from loracle.probe.command import probe
@@ -49,8 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         status = _INTERRUPTED
-    except SystemExit:
-        # No command exits by itself: this is how click and rich answer a broken pipe.
+    except SystemExit as ended:
+        # No command exits by itself. click does when a shell has asked it for completions;
+        # otherwise this is how it and rich answer a broken pipe.
+        if COMPLETE_VARIABLE in os.environ:
+            sys.exit(ended.code)
         _silence_what_cannot_be_written()
         status = _READER_GONE
     except OSError as error:
@@ -91,22 +108,53 @@ def _commands() -> None:
 
 
 @_commands.command()
-@click.argument("target")
-@click.option("--contract", help="What TARGET promises; inferred from its parameters if omitted.")
+@click.argument("target", shell_complete=complete_targets)
 @click.option(
-    "--dtype", default="float32", show_default=True, help="float64, float32, bfloat16, float16."
+    "--contract",
+    shell_complete=complete_contracts,
+    help="What TARGET promises; inferred from its parameters if omitted.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--machine", help="The arithmetic to judge it by; the widest one if omitted.")
-@click.option("--plan", metavar="NAME", help="The evaluation plan it follows, for a tighter bound.")
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    shell_complete=complete_dtypes,
+    help="float64, float32, bfloat16, float16.",
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    shell_complete=complete_devices,
+    help="cpu or cuda.",
+)
+@click.option(
+    "--machine",
+    shell_complete=complete_machines,
+    help="The arithmetic to judge it by; the widest one if omitted.",
+)
+@click.option(
+    "--plan",
+    metavar="NAME",
+    shell_complete=complete_plans,
+    help="The evaluation plan it follows, for a tighter bound.",
+)
 @click.option("--cases", type=int, metavar="N", help="Cases per regime.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
-@click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
+@click.option(
+    "--regime",
+    "regimes",
+    multiple=True,
+    metavar="R",
+    shell_complete=complete_regimes,
+    help="Only this one. Repeatable.",
+)
 @click.option(
     "--case",
     "only_cases",
     multiple=True,
     metavar="REGIME:INDEX",
+    shell_complete=complete_cases,
     help="Replay this case alone. Repeatable.",
 )
 @click.option(
@@ -230,7 +278,7 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 
 
 @_commands.command()
-@click.argument("name", default="report")
+@click.argument("name", default="report", shell_complete=complete_schemas)
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that loracle writes.
 
@@ -239,6 +287,19 @@ def schema(name: str) -> None:
     from loracle.schema import schema_text
 
     click.echo(schema_text(name), nl=False)
+
+
+@_commands.command()
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and names.
+
+    \b
+    bash:  loracle completion bash > ~/.local/share/bash-completion/completions/loracle
+    zsh:   loracle completion zsh > a folder of $fpath/_loracle
+    fish:  loracle completion fish > ~/.config/fish/completions/loracle.fish
+    """
+    click.echo(completion_script(shell, _commands), nl=False)
 
 
 @_commands.command()

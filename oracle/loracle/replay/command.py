@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loracle.completion import complete_targets
 from loracle.options import report_file_options
 from loracle.report import Diagnosis
 
@@ -34,7 +35,11 @@ _INTERRUPTED = 130
     metavar="N",
     help="Which of its findings, as numbered from 1.",
 )
-@click.option("--target", help="Where the kernel is now, if not where it was.")
+@click.option(
+    "--target",
+    shell_complete=complete_targets,
+    help="Where the kernel is now, if not where it was.",
+)
 @click.option(
     "--inputs",
     "inputs_path",

@@ -1,0 +1,105 @@
+"""Shell completion: what is proposed, and that the script of bash works in bash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+
+from loracle import cli
+from loracle.adapters import ADAPTERS
+from loracle.cli import main
+from loracle.completion import COMPLETE_VARIABLE, SHELLS
+from loracle.contracts import CONTRACTS
+from loracle.generation import REGIMES
+from loracle_reference.floating_point import FORMATS, MACHINES
+
+
+def proposed(line: str) -> list[str]:
+    """For the last word of the line, which may be empty."""
+    *words, incomplete = line.split(" ")
+    complete = ShellComplete(cli._commands, {}, "loracle", COMPLETE_VARIABLE)
+    return [item.value for item in complete.get_completions(words, incomplete)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("validate --contract ", set(CONTRACTS)),
+        ("validate --dtype ", set(FORMATS)),
+        ("validate --machine ", set(MACHINES)),
+        ("validate --device ", {"cpu", "cuda"}),
+        ("validate --regime ", set(REGIMES)),
+        ("validate ", set(ADAPTERS)),
+        ("validate pe", {"peft"}),
+        ("validate my_ker", {"my_ker"}),
+        ("completion ", set(SHELLS)),
+        ("schema ", {"report"}),
+    ],
+)
+def test_names_are_proposed(line: str, expected: set[str]) -> None:
+    assert set(proposed(line)) == expected
+
+
+def test_the_regimes_are_those_of_the_contract_that_is_named() -> None:
+    regimes = set(proposed("validate --contract aloragc --regime "))
+    assert regimes == {name for name, regime in REGIMES.items() if "aloragc" in regime.makers}
+    assert regimes < set(REGIMES)
+    assert "tiny:5" in proposed("validate --contract aloragc --case ")
+
+
+def test_every_option_that_names_something_is_completed() -> None:
+    """A new option of that kind is not forgotten."""
+    free = {"epsilon", "cases", "seed", "timeout", "repeats", "help"}
+    context = click.Context(cli.validate)
+    for parameter in cli.validate.params:
+        assert parameter.name is not None
+        if parameter.name not in free and not getattr(parameter, "is_flag", False):
+            assert parameter.shell_complete(context, ""), parameter.name
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["completion", shell])
+    assert not ended.value.code
+    script = capsys.readouterr().out
+    assert f"{COMPLETE_VARIABLE}={shell}_complete" in script
+    assert "loracle" in script
+
+
+def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["completion", "powershell"])
+    assert ended.value.code == 2
+    assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes(tmp_path: Path) -> None:
+    command = tmp_path / "loracle"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m loracle "$@"\n')
+    command.chmod(0o755)
+    roots = os.pathsep.join(path for path in sys.path if path)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": roots}
+    script = """
+        eval "$(loracle completion bash)"
+        COMP_WORDS=(loracle validate --contract lora-) COMP_CWORD=3
+        _loracle_completion loracle && echo "${COMPREPLY[*]}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = [name for name in CONTRACTS if name.startswith("lora-")]
+    assert done.stdout.split() == expected
+    assert done.stderr == ""
