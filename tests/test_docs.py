@@ -14,16 +14,25 @@ from loracle.contracts import CONTRACTS, Contract
 from loracle.diagnosis.hypotheses import NAMES
 from loracle.generation import REGIMES
 from loracle.presentation.wording import STRUCTURAL
+from loracle.replay.command import command as replay
 from loracle.report import Diagnosis, Finding, RegimeSummary, Report
 
 ROOT = Path(__file__).parents[1]
 VALIDATE = (ROOT / "docs/validate-a-kernel.md").read_text()
+REPORTS = (ROOT / "docs/reports.md").read_text()
 
 
 def test_every_option_of_validate_is_documented_and_none_that_is_not() -> None:
     options = {name for parameter in validate.params for name in parameter.opts if name[0] == "-"}
     documented = set(re.findall(r"^\| `(--[\w-]+)", VALIDATE, flags=re.MULTILINE))
     assert documented == options - {"--help"}
+
+
+def test_every_option_of_replay_is_documented_and_none_that_is_not() -> None:
+    options = {name for parameter in replay.params for name in parameter.opts if name[0] == "-"}
+    cells = re.findall(r"^\| (`--[^|]+) \|", section(REPORTS, "Replay"), flags=re.MULTILINE)
+    documented = {name for cell in cells for name in re.findall(r"`(--[\w-]+)", cell)}
+    assert documented == options
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.name)
@@ -78,7 +87,7 @@ def test_every_field_of_the_report_is_documented() -> None:
     tiny = {"tiny": RegimeSummary()}
     report = Report("fail", "f", "aloragc", "float32", "cpu", "widest", 0, 1, tiny, [crash])
     data = report.to_dict()
-    whole, regime, finding = section(VALIDATE, "The report").split("\nOf each ")
+    whole, regime, finding = section(REPORTS, "JSON").split("\nOf each ")
     assert rows(whole) == set(data)
     assert rows(regime) == set(data["regimes"]["tiny"])
     assert rows(finding) == set(data["findings"][0])
