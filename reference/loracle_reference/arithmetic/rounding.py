@@ -33,6 +33,7 @@ from loracle_reference.arithmetic.growth import exponential_growth, softmax_grow
 from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -286,18 +287,26 @@ class RoundingMatrix(Matrix):
         With |s^_l - s_l| <= e_l the probabilities of the computed scores differ from f by at most
         the factor R_l = exp(e_l) sum_m f_m exp(e_m); kappa is what computing them adds.
         """
-        truth = self.truth.softmax_rows()
+        return self._softmax(self.truth.softmax_rows(), np.ones(self.shape, dtype=np.bool_))
+
+    def causal_softmax_rows(self) -> RoundingMatrix:
+        """The same over the keys that a query sees; what it does not see is zero in every kernel,
+        as exp of minus infinity is. The sums have as many terms as without a mask."""
+        return self._softmax(self.truth.causal_softmax_rows(), causal_mask(self))
+
+    def _softmax(self, truth: IntervalMatrix, seen: npt.NDArray[np.bool_]) -> RoundingMatrix:
         f = np.minimum(Interval().enclosure(truth).magnitude, 1.0)
         keys = self.shape[1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores = Interval().enclosure(self.truth).magnitude + self.error
+            scores = np.where(seen, scores, 0.0)
             largest = scores.max(axis=1, keepdims=True)
             weights = _product(_times(f, np.exp(self.error)), np.ones((keys, 1)))
             log_r = _up(self.error + np.maximum(np.log(weights), 0.0))
             kappa = self._softmax_growth(largest, keys)
             growth = np.nan_to_num(np.expm1(_up(log_r + kappa, 16)), nan=np.inf, posinf=np.inf)
         lost = (2 * keys + 4) * self.machine.loss * (1 + keys * f)
-        error = _up(_times(f, growth) + lost)
+        error = np.where(seen, _up(_times(f, growth) + lost), 0.0)
         # A kernel that divides last multiplies the numerators instead: at most 1, and M times f.
         with np.errstate(over="ignore"):
             numerators = np.minimum(1.0, keys * f) + keys * error
