@@ -2,43 +2,36 @@
 
 Q = X W_Q^T + s_Q (X A_Q^T) B_Q^T and likewise K and V (`lora_linear`), cut into heads of head_dim
 columns each. Query head h reads key/value head g(h) = h // (num_heads / num_kv_heads) (grouped
-queries; J. Ainslie et al., 2023). Per sample and head, with G_h the upstream gradient of the
-output's columns and q = G_h V^T:
+queries; J. Ainslie et al., 2023). Per sample and query head, with G_h the upstream gradient of the
+output's columns and q = G_h V_h^T:
 
-    f = softmax(scale Q_h K_g^T), over j <= i where causal,     O_h = f V_g,
-    p = scale (f o q - diag(<f_i, q_i>) f),     dQ_h = p K_g,   dK_g += p^T Q_h,   dV_g += f^T G_h
+    f = softmax(scale Q_h K_h^T), over j <= i where causal,     O_h = f V_h,
+    p = scale (f o q - diag(<f_i, q_i>) f),     dQ_h = p K_h,   dK_h = p^T Q_h,   dV_h = f^T G_h
 
 (`gradient.score_gradient` with G_h for c), and each of dQ, dK and dV goes back through its layer.
 The output is before the output projection.
 
-Heads are cut from the *inputs*: rows of W and B, columns of G. So Q_h, K_g and V_g stay products
-that an arithmetic may associate as kernels do, and no result is cut that a bound would have to take
-for stored. What every head contributes is summed at the end: the sum over a group's heads, which
-dK and dV are, is multiplied out.
+Shared heads are repeated: K and V have one head for every query head, made by the rows of W and B
+of the head that it reads. The rest is attention without groups; what differs is that the rows of
+grad B that belong to one head are added up at the end.
 
-Batch and length are one axis of rows, batch first, as in `lora_linear`.
+Batch and length are one axis of n rows, batch first, as in `lora_linear`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.gradient import score_gradient
 from loracle_reference.lora_linear import lora_linear_backward, lora_linear_output
 
-__all__ = [
-    "head_attention",
-    "head_gradient",
-    "kv_head_of",
-    "lora_mha_gradient",
-    "lora_mha_output",
-    "lora_mha_pairing",
-]
+__all__ = ["head_gradient", "head_probabilities", "kv_head_of", "lora_mha_gradient"]
+__all__ += ["lora_mha_output", "lora_mha_pairing"]
 
 M = TypeVar("M", bound=Matrix)
 
@@ -50,10 +43,10 @@ def kv_head_of(head: int, num_heads: int, num_kv_heads: int) -> int:
     return head // (num_heads // num_kv_heads)
 
 
-def head_attention(queries: M, keys: M, scale: Scalar, *, causal: bool) -> M:
-    """f of one head, entries that the mask hides being exactly zero.
+def head_probabilities(queries: M, keys: M, scale: Scalar, *, causal: bool) -> M:
+    """f of one head; what the mask hides is exactly zero.
 
-    Shapes: queries (L, head_dim), keys (L, head_dim), result (L, L).
+    Shapes: queries, keys (L, head_dim), result (L, L).
     """
     scores = (queries @ keys.T).scale(scale)
     return scores.causal_softmax_rows() if causal else scores.softmax_rows()
@@ -62,74 +55,81 @@ def head_attention(queries: M, keys: M, scale: Scalar, *, causal: bool) -> M:
 def head_gradient(
     f: M, queries: M, keys: M, values: M, grad_output: M, scale: Scalar
 ) -> tuple[M, M, M]:
-    """dQ_h = p K, and what the head adds to dK and dV: p^T Q_h and f^T G_h.
+    """dQ_h = p K_h, dK_h = p^T Q_h and dV_h = f^T G_h. Where a score is masked f = 0, so p = 0.
 
-    A score that is masked has f = 0 and so p = 0. Shapes: f (L, L), all others (L, head_dim).
+    Shapes: f (L, L), all others (L, head_dim).
     """
     p = score_gradient(f, grad_output, values).scale(scale)
     return p @ keys, p.T @ queries, f.T @ grad_output
 
 
 @dataclass(frozen=True)
-class _Heads(Generic[M]):
-    """The inputs, and how they are cut. layers: of q, k and v, the arguments of `lora_linear`."""
+class _Cut:
+    """Where the heads are: head_dim, of each query head the head it reads, and the samples."""
 
-    x: M
-    layers: dict[str, dict[str, Any]]
-    num_heads: int
-    num_kv_heads: int
+    head_dim: int
+    reads: Sequence[int]
     batch: int
 
-    def samples(self) -> Iterator[Sequence[int]]:
-        """The rows of every sample."""
-        length = self.x.shape[0] // self.batch
-        for sample in range(self.batch):
-            yield range(sample * length, (sample + 1) * length)
+    @classmethod
+    def of(cls, weight_q: Matrix, num_heads: int, num_kv_heads: int, batch: int) -> _Cut:
+        reads = [kv_head_of(head, num_heads, num_kv_heads) for head in range(num_heads)]
+        return cls(weight_q.shape[0] // num_heads, reads, batch)
 
-    def columns(self, head: int) -> Sequence[int]:
-        """Of Q and the output, or, for a head of keys, of K and V."""
-        width = self.layers["q"]["weight"].shape[0] // self.num_heads
-        return range(head * width, (head + 1) * width)
+    def features(self, head: int) -> Sequence[int]:
+        """The columns of Q, K, V or O, or the rows of W and B, that are one head."""
+        return range(head * self.head_dim, (head + 1) * self.head_dim)
 
-    def layer(self, projection: str, head: int) -> dict[str, Any]:
-        """The rows of W and B that make one head."""
-        layer, rows = self.layers[projection], self.columns(head)
-        return {
-            **layer,
-            "weight": layer["weight"].take_rows(rows),
-            "lora_b": layer["lora_b"].take_rows(rows),
-        }
+    def repeated(self, shared: M) -> M:
+        """W or B of K or V with the rows of a head once for every query head that reads it."""
+        return shared.take_rows([row for head in self.reads for row in self.features(head)])
 
-    def kv_head(self, head: int) -> int:
-        """The head of keys and values that a head of queries reads."""
-        return kv_head_of(head, self.num_heads, self.num_kv_heads)
+    def heads(self, matrix: M) -> list[list[M]]:
+        """(n, num_heads * head_dim) cut into (L, head_dim), by head and sample."""
+        length = matrix.shape[0] // self.batch
+        samples = [range(k * length, (k + 1) * length) for k in range(self.batch)]
+        columns = [matrix.take_columns(self.features(head)) for head in range(len(self.reads))]
+        return [[head.take_rows(rows) for rows in samples] for head in columns]
 
+    def whole(self, heads: Sequence[Sequence[M]]) -> M:
+        """The inverse of `heads`."""
+        return _side_by_side([_stacked(samples) for samples in heads])
 
-def _heads(
-    arguments: dict[str, Any], *, num_heads: int, num_kv_heads: int, batch: int
-) -> _Heads[Any]:
-    layers = {
-        m: {
-            "weight": arguments[f"weight_{m}"],
-            "lora_a": arguments[f"lora_a_{m}"],
-            "lora_b": arguments[f"lora_b_{m}"],
-            "scaling": arguments[f"scaling_{m}"],
-        }
-        for m in "qkv"
-    }
-    return _Heads(arguments["x"], layers, num_heads, num_kv_heads, batch)
-
-
-def _beside(left: M, right: M) -> M:
-    return left.beside(right)
+    def added(self, repeated: M) -> M:
+        """The transpose of `repeated`: the rows of the query heads that read one head, added up."""
+        parts = [repeated.take_rows(self.features(head)) for head in range(len(self.reads))]
+        return _stacked(
+            [
+                reduce(
+                    add, [part for part, read in zip(parts, self.reads, strict=True) if read == g]
+                )
+                for g in range(max(self.reads) + 1)
+            ]
+        )
 
 
 def _side_by_side(blocks: Sequence[M]) -> M:
-    return reduce(_beside, blocks)
+    return reduce(lambda left, right: left.beside(right), blocks)
 
 
 def _stacked(blocks: Sequence[M]) -> M:
-    return _side_by_side([block.T for block in blocks]).T
+    return blocks[0] if len(blocks) == 1 else _side_by_side([block.T for block in blocks]).T
+
+
+def _layers(cut: _Cut, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arguments of `lora_linear` for q, k and v, the last two with a head for every query
+    head."""
+    layers = {}
+    for m in "qkv":
+        weight, lora_b = arguments[f"weight_{m}"], arguments[f"lora_b_{m}"]
+        layers[m] = {
+            "x": arguments["x"],
+            "weight": weight if m == "q" else cut.repeated(weight),
+            "lora_a": arguments[f"lora_a_{m}"],
+            "lora_b": lora_b if m == "q" else cut.repeated(lora_b),
+            "scaling": arguments[f"scaling_{m}"],
+        }
+    return layers
 
 
 def lora_mha_output(
@@ -141,23 +141,23 @@ def lora_mha_output(
     batch: int,
     **arguments: Any,
 ) -> Any:
-    """O, the heads side by side, before the output projection.
+    """O, the heads side by side, before the output projection: (n, num_heads * head_dim).
 
-    Arguments: those of `lora_mha_gradient` but for grad_output. Shape: (n, num_heads * head_dim).
+    Arguments: those of `lora_mha_gradient` but for grad_output.
     """
-    heads = _heads(arguments, num_heads=num_heads, num_kv_heads=num_kv_heads, batch=batch)
-    samples = []
-    for rows in heads.samples():
-        x = heads.x.take_rows(rows)
-        blocks = []
-        for head in range(num_heads):
-            queries, keys, values = (
-                lora_linear_output(x=x, **heads.layer(m, h))
-                for m, h in (("q", head), ("k", heads.kv_head(head)), ("v", heads.kv_head(head)))
-            )
-            blocks.append(head_attention(queries, keys, softmax_scale, causal=causal) @ values)
-        samples.append(_side_by_side(blocks))
-    return _stacked(samples)
+    cut = _Cut.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
+    layers = _layers(cut, arguments)
+    q, k, v = (cut.heads(lora_linear_output(**layers[m])) for m in "qkv")
+    return cut.whole(
+        [
+            [
+                head_probabilities(q[head][sample], k[head][sample], softmax_scale, causal=causal)
+                @ v[head][sample]
+                for sample in range(batch)
+            ]
+            for head in range(num_heads)
+        ]
+    )
 
 
 def lora_mha_pairing(*, grad_output: M, **arguments: Any) -> M:
@@ -190,10 +190,11 @@ def lora_mha_gradient(
 ) -> dict[str, M]:
     """The output and the gradients in x and in all six adapters.
 
-    Shapes, with n = batch * length: x, grad_x (n, model); weight_q, and without model for r lora_b_q
-    (num_heads * head_dim, model); weight_k, weight_v, lora_b_k, lora_b_v likewise with num_kv_heads;
-    lora_a_* (r, model); grad_output (n, num_heads * head_dim).
+    Shapes, with n = batch * length: x, grad_x (n, model); weight_q (num_heads * head_dim, model);
+    weight_k, weight_v (num_kv_heads * head_dim, model); lora_a_* (r, model); lora_b_* with the rows
+    of their weights and r columns; output, grad_output (n, num_heads * head_dim).
     """
+    cut = _Cut.of(weight_q, num_heads, num_kv_heads, batch)
     given = {
         "x": x,
         **{"weight_q": weight_q, "weight_k": weight_k, "weight_v": weight_v},
@@ -201,42 +202,24 @@ def lora_mha_gradient(
         **{"lora_b_q": lora_b_q, "lora_b_k": lora_b_k, "lora_b_v": lora_b_v},
         **{"scaling_q": scaling_q, "scaling_k": scaling_k, "scaling_v": scaling_v},
     }
-    heads = _heads(given, num_heads=num_heads, num_kv_heads=num_kv_heads, batch=batch)
-    outputs: list[M] = []
-    grad_x: list[M] = []
-    grad_a: dict[str, list[M]] = {m: [] for m in "qkv"}
-    grad_b: dict[tuple[str, int], list[M]] = {}
-    for rows in heads.samples():
-        sample, upstream = x.take_rows(rows), grad_output.take_rows(rows)
-        projected = {
-            (m, head): lora_linear_output(x=sample, **heads.layer(m, head))
-            for m, count in (("q", num_heads), ("k", num_kv_heads), ("v", num_kv_heads))
-            for head in range(count)
-        }
-        blocks: list[M] = []
-        into_x: list[M] = []
-        for head in range(num_heads):
-            read = {"q": head, "k": heads.kv_head(head), "v": heads.kv_head(head)}
-            queries, keys, values = (projected[m, h] for m, h in read.items())
-            f = head_attention(queries, keys, softmax_scale, causal=causal)
-            blocks.append(f @ values)
-            above = upstream.take_columns(heads.columns(head))
-            grads = head_gradient(f, queries, keys, values, above, softmax_scale)
-            for (m, h), grad in zip(read.items(), grads, strict=True):
-                back = lora_linear_backward(x=sample, **heads.layer(m, h), grad_output=grad)
-                into_x.append(back["grad_x"])
-                grad_a[m].append(back["grad_lora_a"])
-                grad_b.setdefault((m, h), []).append(back["grad_lora_b"])
-        outputs.append(_side_by_side(blocks))
-        grad_x.append(reduce(add, into_x))
+    layers = _layers(cut, given)
+    q, k, v = (cut.heads(lora_linear_output(**layers[m])) for m in "qkv")
+    upstream = cut.heads(grad_output)
+    output: list[list[M]] = [[] for _ in range(num_heads)]
+    grads: dict[str, list[list[M]]] = {m: [[] for _ in range(num_heads)] for m in "qkv"}
+    for head in range(num_heads):
+        for operands in zip(q[head], k[head], v[head], upstream[head], strict=True):
+            queries, keys, values, above = operands
+            f = head_probabilities(queries, keys, softmax_scale, causal=causal)
+            output[head].append(f @ values)
+            found = head_gradient(f, queries, keys, values, above, softmax_scale)
+            for m, grad in zip("qkv", found, strict=True):
+                grads[m][head].append(grad)
+    back = {m: lora_linear_backward(**layers[m], grad_output=cut.whole(grads[m])) for m in "qkv"}
     return {
-        "output": _stacked(outputs),
-        "grad_x": _stacked(grad_x),
-        **{f"grad_lora_a_{m}": reduce(add, terms) for m, terms in grad_a.items()},
-        **{
-            f"grad_lora_b_{m}": _stacked(
-                [reduce(add, terms) for (of, _), terms in sorted(grad_b.items()) if of == m]
-            )
-            for m in "qkv"
-        },
+        "output": cut.whole(output),
+        "grad_x": back["q"]["grad_x"] + back["k"]["grad_x"] + back["v"]["grad_x"],
+        **{f"grad_lora_a_{m}": back[m]["grad_lora_a"] for m in "qkv"},
+        "grad_lora_b_q": back["q"]["grad_lora_b"],
+        **{f"grad_lora_b_{m}": cut.added(back[m]["grad_lora_b"]) for m in "kv"},
     }

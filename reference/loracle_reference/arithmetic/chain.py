@@ -131,6 +131,47 @@ class Chain:
         read = (self.products + self.leaves) * ((1 + growth) * operand_loss)
         return (flushed + read) * _UP
 
+    def taken(self, rows: list[int]) -> Chain:
+        """The chain of these rows of the result, which are those of its first factor: what follows
+        it is the same. A column sum of a prefix takes a row as often as it is taken."""
+        often = max(rows.count(row) for row in set(rows))
+        return replace(
+            self,
+            before=self.before[rows],
+            leaves=self.leaves[rows],
+            products=self.products[rows],
+            bare=self.bare[rows],
+            numerators=None if self.numerators is None else self.numerators[rows],
+            prefix_sum=self.prefix_sum * often * _UP,
+        )
+
+    def beside(self, other: Chain) -> Chain:
+        """The chain of [self, other], whose product with [X; Y] is self X + other Y.
+
+        What either loses in a sub-product that reaches into X or Y is added up, and so are the row
+        sums of suffixes, which a kernel may have formed side by side if their prefixes are one.
+        """
+        numerators = None
+        if self.numerators is not None or other.numerators is not None:
+            numerators = np.hstack([self._undivided, other._undivided])
+        return Chain(
+            before=(self.before + other.before) * _UP,
+            after=np.concatenate([self.after, other.after]),
+            leaves=np.hstack([self.leaves, other.leaves]),
+            products=np.hstack([self.products, other.products]),
+            bare=np.hstack([self.bare, other.bare]),
+            peak=max(self.peak, other.peak),
+            numerators=numerators,
+            scalars=max(self.scalars, other.scalars),
+            reserve=max(self.reserve, other.reserve),
+            inner=max(self.inner, other.inner),
+            addends=max(self.addends, other.addends),
+            suffix_sum=(self.suffix_sum + other.suffix_sum) * _UP,
+            suffix_peak=max(self.suffix_peak, other.suffix_peak),
+            prefix_sum=max(self.prefix_sum, other.prefix_sum),
+            prefix_peak=max(self.prefix_peak, other.prefix_peak),
+        )
+
     def times(self, total: Array, other: Chain, other_total: Array, *, growth: float) -> Chain:
         """The chain of self @ other, whose totals are given; growth is that of its sum."""
         left, right = total * self.reserve, other_total * other.reserve

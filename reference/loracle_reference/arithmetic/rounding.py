@@ -251,33 +251,42 @@ class RoundingMatrix(Matrix):
         return self._formed(truth, natural, spread, other, roundings=1)
 
     def reshape(self, rows: int, columns: int) -> RoundingMatrix:
-        """The same entries in row-major order, with their bounds; see `_moved`."""
+        """The same entries in row-major order, with their bounds.
+
+        Every kernel forms a matrix before it moves its entries so, and the result is a leaf: all of
+        `error`, what flushes take along the chain included, is relative error from here on. No
+        product, sum or division may be reassociated across the copy, because the entries of a
+        sub-product stand in other places, or nowhere, afterwards. The peak on the way is kept.
+        """
         require_reshape(self, rows, columns)
-        return self._moved(
-            self.truth.reshape(rows, columns),
-            self.natural_scale.reshape(rows, columns),
-            self.error.reshape(rows, columns),
-            peak=self.chain.peak,
-        )
+        natural = self.natural_scale.reshape(rows, columns)
+        error = self.error.reshape(rows, columns)
+        leaf = Chain.leaf(natural + error, peak=self.chain.peak)
+        truth = self.truth.reshape(rows, columns)
+        return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def take_rows(self, indices: Sequence[int]) -> RoundingMatrix:
-        """Row i of the result is row indices[i], with its bounds; see `_moved`."""
+        """Row i of the result is row indices[i], with its bounds. (X Y)[rows] is X[rows] Y, however
+        it is associated, so that the chain goes on; a copy rounds nothing."""
         rows = require_rows(self, indices)
-        return self._moved(
+        return RoundingMatrix(
             self.truth.take_rows(rows),
             self.natural_scale[rows],
-            self.error[rows],
-            peak=self.chain.peak,
+            self.relative[rows],
+            self.machine,
+            self.chain.taken(rows),
         )
 
     def beside(self, other: RoundingMatrix) -> RoundingMatrix:
-        """The columns of self, then those of other, with their bounds; see `_moved`."""
+        """The columns of self, then those of other, with their bounds. [X, Y] [V; W] is X V + Y W,
+        each of which a kernel may associate as it likes, so that the chains go on."""
         require_same_rows(self, other)
-        return self._moved(
+        return RoundingMatrix(
             self.truth.beside(other.truth),
             np.hstack([self.natural_scale, other.natural_scale]),
-            np.hstack([self.error, other.error]),
-            peak=max(self.chain.peak, other.chain.peak),
+            np.hstack([self.relative, other.relative]),
+            self.machine,
+            self.chain.beside(other.chain),
         )
 
     def softmax_rows(self) -> RoundingMatrix:
@@ -329,19 +338,6 @@ class RoundingMatrix(Matrix):
         error = _up(spread + growth * (natural + spread) + lost, 4)
         chain = Chain.leaf(natural + error, peak=max(self.chain.peak, other.chain.peak))
         return RoundingMatrix(truth, natural, error, self.machine, chain)
-
-    def _moved(
-        self, truth: IntervalMatrix, natural: Array, error: Array, *, peak: float
-    ) -> RoundingMatrix:
-        """Entries that are copied, each with the bounds it had: a copy rounds nothing.
-
-        Every kernel forms a matrix before it moves its entries, so that the result is a leaf, and
-        all of `error`, what flushes take along the chain included, is relative error from here on:
-        no product, sum or division may be reassociated across the copy, because the entries of a
-        sub-product stand in other places, or nowhere, afterwards. The peak on the way is kept.
-        """
-        leaf = Chain.leaf(natural + error, peak=peak)
-        return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
         """kappa; see `softmax_growth`."""
