@@ -34,16 +34,23 @@ def _row_sum(total: Array) -> float:
     return float(total.sum(axis=1).max() * _slack(total.shape[1]))
 
 
+def _unknown_if_nan(array: Array) -> Array:
+    """Infinite where a zero has met an infinity. (Of finite numbers numpy's own takes long.)"""
+    if np.isfinite(array).all():
+        return array
+    return np.nan_to_num(array, nan=np.inf, posinf=np.inf)
+
+
 def _grown(array: Array, growth: float) -> Array:
     """array * (1 + growth) rounded up, unknown (infinite) where a zero meets an infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(array * ((1 + growth) * _UP), nan=np.inf, posinf=np.inf)
+        return _unknown_if_nan(array * ((1 + growth) * _UP))
 
 
 def _product(left: Array, right: Array) -> Array:
     """left @ right rounded up, unknown (infinite) where a zero meets an infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(left @ right, nan=np.inf, posinf=np.inf) * _slack(left.shape[-1])
+        return _unknown_if_nan(left @ right) * _slack(left.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ class Chain:
         per_scalar = _SCALAR_FLUSHES * self.scalars * (1 + growth)
         with np.errstate(invalid="ignore"):
             lost = (per_sum + per_scalar) * self.products + per_scalar * self.leaves
-        flushed = np.nan_to_num(lost, nan=np.inf, posinf=np.inf) * eta * _UP
+        flushed = _unknown_if_nan(lost) * eta * _UP
         if not operand_loss:
             return flushed
         read = (self.products + self.leaves) * ((1 + growth) * operand_loss)

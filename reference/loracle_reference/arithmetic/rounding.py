@@ -72,7 +72,10 @@ def _product(left: Array, right: Array) -> Array:
 def _times(left: Array, right: Array) -> Array:
     """left * right rounded up, with 0 * inf = 0."""
     with np.errstate(invalid="ignore"):
-        return _up(np.nan_to_num(left * right, nan=0.0, posinf=np.inf))
+        product = left * right
+    if np.isfinite(product).all():
+        return _up(product)
+    return _up(np.nan_to_num(product, nan=0.0, posinf=np.inf))
 
 
 class RoundingMatrix(Matrix):
@@ -80,6 +83,7 @@ class RoundingMatrix(Matrix):
 
     relative: the part of E that comes from relative errors (see the module docstring); what
     flushes to zero lose along the chain is kept in `chain` until the matrix is used entry by entry.
+    error: E where it is known already, else made of the two.
     """
 
     def __init__(
@@ -89,14 +93,17 @@ class RoundingMatrix(Matrix):
         relative: Array,
         machine: MachineModel,
         chain: Chain | None = None,
+        error: Array | None = None,
     ) -> None:
         self.truth = truth
         self.natural_scale = natural_scale
         self.relative = relative
         self.machine = machine
         self.chain = Chain.leaf(natural_scale + relative) if chain is None else chain
-        growth = self._sum_growth(self.chain.inner)
-        self.error = _up(relative + self.chain.lost(machine.loss, growth, machine.operand_loss))
+        if error is None:
+            growth = self._sum_growth(self.chain.inner)
+            error = _up(relative + self.chain.lost(machine.loss, growth, machine.operand_loss))
+        self.error = error
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -124,6 +131,7 @@ class RoundingMatrix(Matrix):
             self.relative.T,
             self.machine,
             self.chain.transposed,
+            self.error.T,
         )
 
     def __matmul__(self, other: RoundingMatrix) -> RoundingMatrix:
