@@ -30,8 +30,14 @@ from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.gradient import score_gradient
 from loracle_reference.lora_linear import lora_linear_backward, lora_linear_output
 
-__all__ = ["head_gradient", "head_probabilities", "kv_head_of", "lora_mha_gradient"]
-__all__ += ["lora_mha_output", "lora_mha_pairing"]
+__all__ = [
+    "head_gradient",
+    "head_probabilities",
+    "kv_head_of",
+    "lora_mha_gradient",
+    "lora_mha_output",
+    "lora_mha_pairing",
+]
 
 M = TypeVar("M", bound=Matrix)
 
@@ -168,41 +174,23 @@ def lora_mha_pairing(*, grad_output: M, **arguments: Any) -> M:
 
 def lora_mha_gradient(
     *,
-    x: M,
-    weight_q: M,
-    weight_k: M,
-    weight_v: M,
-    lora_a_q: M,
-    lora_b_q: M,
-    lora_a_k: M,
-    lora_b_k: M,
-    lora_a_v: M,
-    lora_b_v: M,
-    scaling_q: Scalar,
-    scaling_k: Scalar,
-    scaling_v: Scalar,
     num_heads: int,
     num_kv_heads: int,
     causal: bool,
     softmax_scale: Scalar,
     grad_output: M,
     batch: int,
+    **arguments: Any,
 ) -> dict[str, M]:
     """The output and the gradients in x and in all six adapters.
 
-    Shapes, with n = batch * length: x, grad_x (n, model); weight_q (num_heads * head_dim, model);
-    weight_k, weight_v (num_kv_heads * head_dim, model); lora_a_* (r, model); lora_b_* with the rows
-    of their weights and r columns; output, grad_output (n, num_heads * head_dim).
+    Arguments besides: x, and weight, lora_a, lora_b and scaling, each with _q, _k and _v. Shapes,
+    with n = batch * length: x, grad_x (n, model); weight_q (num_heads * head_dim, model); weight_k,
+    weight_v (num_kv_heads * head_dim, model); lora_a_* (r, model); lora_b_* with the rows of their
+    weights and r columns; output, grad_output (n, num_heads * head_dim).
     """
-    cut = _Cut.of(weight_q, num_heads, num_kv_heads, batch)
-    given = {
-        "x": x,
-        **{"weight_q": weight_q, "weight_k": weight_k, "weight_v": weight_v},
-        **{"lora_a_q": lora_a_q, "lora_a_k": lora_a_k, "lora_a_v": lora_a_v},
-        **{"lora_b_q": lora_b_q, "lora_b_k": lora_b_k, "lora_b_v": lora_b_v},
-        **{"scaling_q": scaling_q, "scaling_k": scaling_k, "scaling_v": scaling_v},
-    }
-    layers = _layers(cut, given)
+    cut = _Cut.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
+    layers = _layers(cut, arguments)
     q, k, v = (cut.heads(lora_linear_output(**layers[m])) for m in "qkv")
     upstream = cut.heads(grad_output)
     output: list[list[M]] = [[] for _ in range(num_heads)]
