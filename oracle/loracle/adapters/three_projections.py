@@ -68,9 +68,10 @@ def lora_linear_of(
             )
             for place, (of_a, of_b, of_scaling) in enumerate(forms)
         ]
-        # What there is beyond the rows of W is there to fill the places, and gets no gradient.
-        output = torch.cat(tuple(fused(leaves["x"], dealt)), dim=-1)[..., :out_features]
-        return {"output": output, **gradients(output, leaves, grad_output)}
+        outputs = tuple(fused(leaves["x"], dealt))
+        upstream = [_part(grad_output, place, rows.shape[1]) for place in range(len(forms))]
+        output = torch.cat(outputs, dim=-1)[..., :out_features]
+        return {"output": output, **gradients(outputs, leaves, upstream)}
 
     lora_linear.__name__ = lora_linear.__qualname__ = name
     lora_linear.__doc__ = summary
@@ -83,3 +84,11 @@ def _dealt(out_features: int, places: int, device: torch.device) -> Tensor:
     each = -(-out_features // places)
     dealt = torch.arange(places * each, device=device).remainder(out_features)
     return dealt.reshape(places, each)
+
+
+def _part(grad_output: Tensor, place: int, each: int) -> Tensor:
+    """A place's part of the upstream gradient: a view, so that it lies in memory as the case wants
+    it, but for rows that are there to fill, which get zeros."""
+    part = grad_output[..., place * each : (place + 1) * each]
+    missing = each - part.shape[-1]
+    return torch.nn.functional.pad(part, (0, missing)) if missing else part
