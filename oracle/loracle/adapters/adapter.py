@@ -18,8 +18,9 @@ class Adapter:
 
     packages: the distributions it needs, the one that is judged first. contracts maps a contract's
     name to `module:function`. install: the command that installs what it needs. declaration: what
-    is declared for it; unsupported_on: what it does not support besides on a kind of device (cpu,
-    cuda). remark: why, and what else a reader of its verdict must know.
+    is declared for it; unsupported_on and outputs_on: what it does not support besides, and all
+    that it has, on a kind of device (cpu, cuda). remark: why, and what else a reader of its verdict
+    must know.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Adapter:
     description: str
     declaration: Declaration = field(default_factory=Declaration)
     unsupported_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outputs_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     remark: str = ""
 
     def missing(self) -> tuple[str, ...]:
@@ -47,6 +49,7 @@ class Adapter:
 
     def declaration_on(self, device: str) -> Declaration:
         """What is declared for it on a device such as `cpu` or `cuda:1`."""
-        limits = self.unsupported_on.get(device.partition(":")[0], ())
-        unsupported = (*self.declaration.unsupported, *limits)
-        return replace(self.declaration, unsupported=unsupported)
+        kind = device.partition(":")[0]
+        unsupported = (*self.declaration.unsupported, *self.unsupported_on.get(kind, ()))
+        outputs = self.outputs_on.get(kind, self.declaration.outputs)
+        return replace(self.declaration, unsupported=unsupported, outputs=outputs)

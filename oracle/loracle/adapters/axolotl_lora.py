@@ -9,9 +9,10 @@ from torch import Tensor
 
 from loracle.adapters.bare_packages import load_bare
 from loracle.adapters.differentiation import gradients, with_grad
+from loracle.adapters.lora_mha import lora_mha_of, sdpa
 from loracle.adapters.three_projections import Projection, lora_linear_of
 
-__all__ = ["lora_linear", "qkv"]
+__all__ = ["lora_linear", "qkv", "qkv_mha"]
 
 _file = load_bare("axolotl.kernels.lora")
 
@@ -55,3 +56,6 @@ def _arguments(place: Projection) -> tuple[object, ...]:
 
 
 qkv = lora_linear_of(_fused, "qkv", "`lora-linear` by LoRA_QKV, dealt to q, k and v.")
+qkv_mha = lora_mha_of(
+    "qkv_mha", "`lora-mha` by LoRA_QKV and torch's attention.", project=_fused, attend=sdpa
+)

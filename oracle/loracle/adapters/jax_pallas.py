@@ -48,9 +48,8 @@ def lora_attention(
     def project(x: Tensor, w: Tensor, which: str) -> Tensor:
         return x @ w + scaling * ((x @ leaves[f"b_{which}"]) @ leaves[f"a_{which}"])
 
-    attended = _Attention.apply(
-        project(x_q, w_q, "q"), project(x_k, w_k, "k"), project(x_v, w_v, "v"), beta
-    )
+    apply: Any = _Attention.apply
+    attended = apply(project(x_q, w_q, "q"), project(x_k, w_k, "k"), project(x_v, w_v, "v"), beta)
     return gradients(0.5 * (attended - y).square().sum(), leaves)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from litgpt.lora import LoRALinear, LoRAQKVLinear
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 
 from loracle.adapters.differentiation import gradients, with_grad
 from loracle.adapters.lora_alpha import alpha_for
+from loracle.adapters.lora_mha import lora_mha_of, sdpa
 from loracle.adapters.three_projections import Projection, lora_linear_of
 
-__all__ = ["fused_lora_linear", "lora_linear"]
+__all__ = ["fused_lora_linear", "fused_lora_mha", "lora_linear"]
+
+_SHARED = 0.5
 
 
 def lora_linear(
@@ -39,14 +43,15 @@ def lora_linear(
 
 
 def _qkv(x: Tensor, places: Sequence[Projection]) -> Sequence[Tensor]:
-    """One head each of queries, keys and values."""
-    rank = places[0].lora_a.shape[0]
+    """As many heads of queries for one of keys and values as the widths say."""
+    places = _of_one_scaling(places)
+    rank, widths = places[0].lora_a.shape[0], [p.weight.shape[0] for p in places]
     weight = torch.cat([p.weight for p in places])
     layer = LoRAQKVLinear(
         weight.shape[1],
         weight.shape[0],
-        head_size=places[0].weight.shape[0],
-        n_head=1,
+        head_size=widths[1],
+        n_head=widths[0] // widths[1],
         n_query_groups=1,
         r=rank,
         lora_alpha=alpha_for(places[0].scaling, rank),
@@ -60,7 +65,18 @@ def _qkv(x: Tensor, places: Sequence[Projection]) -> Sequence[Tensor]:
     layer.lora_A = torch.cat([p.lora_a for p in places])
     layer.lora_B = torch.cat([p.lora_b for p in places])
     output: Tensor = layer(x)
-    return output.chunk(len(places), dim=-1)
+    return torch.split(output, widths, dim=-1)
+
+
+def _of_one_scaling(places: Sequence[Projection]) -> Sequence[Projection]:
+    """The layer has one scaling for all three: where they differ it is 1/2, and twice s B takes the
+    place of B, an order of the products that the contract allows."""
+    if len({place.scaling for place in places}) == 1:
+        return places
+    return [
+        replace(place, lora_b=place.lora_b * (place.scaling / _SHARED), scaling=_SHARED)
+        for place in places
+    ]
 
 
 fused_lora_linear = lora_linear_of(
@@ -68,6 +84,12 @@ fused_lora_linear = lora_linear_of(
     "fused_lora_linear",
     "`lora-linear` by LoRAQKVLinear, dealt to q, k and v.",
     one_scaling=True,
+)
+fused_lora_mha = lora_mha_of(
+    "fused_lora_mha",
+    "`lora-mha` by LoRAQKVLinear and torch's attention.",
+    project=_qkv,
+    attend=sdpa,
 )
 
 

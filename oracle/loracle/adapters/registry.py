@@ -37,15 +37,18 @@ def _linear(
     install: str,
     description: str,
     *,
+    mha: str = "",
     remark: str = "",
     declaration: Declaration | None = None,
     unsupported_on: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Adapter:
-    """An adapter for `lora-linear` alone; place: module:function in this package."""
+    """An adapter for `lora-linear`, and for `lora-mha` where `mha` is given: module:function in
+    this package."""
+    contracts = {"lora-linear": f"{_HERE}.{place}"}
     return Adapter(
         name=name,
         packages=packages,
-        contracts={"lora-linear": f"{_HERE}.{place}"},
+        contracts={**contracts, "lora-mha": f"{_HERE}.{mha}"} if mha else contracts,
         install=install,
         description=description,
         remark=remark,
@@ -108,6 +111,7 @@ _ALL = (
         ("litgpt", "torch"),
         _LITGPT,
         "litgpt.lora.LoRAQKVLinear",
+        mha="litgpt_linear:fused_lora_mha",
         remark=f"{_DEALT} Its convolution wants batch, length and width.",
         declaration=_THREE_AXES,
     ),
@@ -134,31 +138,41 @@ _ALL = (
             _UNSLOTH_PACKAGES,
             _UNSLOTH,
             f"{what} of unsloth/kernels/fast_lora.py",
+            mha=f"unsloth_lora:{mha}" if mha else "",
             remark=remark,
             declaration=_THREE_AXES,
         )
-        for name, function, what, remark in (
-            ("qkv", "qkv", "LoRA_QKV, inplace=False,", _DEALT),
-            ("qkv-inplace", "qkv_inplace", "LoRA_QKV", f"{_DEALT} {_OVERWRITES}"),
+        for name, function, mha, what, remark in (
+            ("qkv", "qkv", "qkv_mha", "LoRA_QKV, inplace=False,", _DEALT),
+            (
+                "qkv-inplace",
+                "qkv_inplace",
+                "qkv_mha_inplace",
+                "LoRA_QKV",
+                f"{_DEALT} {_OVERWRITES}",
+            ),
             (
                 "mlp-gate-up",
                 "mlp_gate_up",
+                "",
                 "gate and up of LoRA_MLP, inplace=False,",
                 "The rows of W and B are dealt to gate and up; the activation is ours, down is I.",
             ),
             (
                 "mlp-gate-up-inplace",
                 "mlp_gate_up_inplace",
+                "",
                 "gate and up of LoRA_MLP",
                 _OVERWRITES,
             ),
             (
                 "mlp-down",
                 "mlp_down",
+                "",
                 "down of LoRA_MLP, inplace=False,",
                 "gate is I, and the activation, which is ours, passes it on.",
             ),
-            ("mlp-down-inplace", "mlp_down_inplace", "down of LoRA_MLP", _OVERWRITES),
+            ("mlp-down-inplace", "mlp_down_inplace", "", "down of LoRA_MLP", _OVERWRITES),
         )
     ),
     _linear(
@@ -176,6 +190,7 @@ _ALL = (
         _AXOLOTL_PACKAGES,
         _AXOLOTL,
         "LoRA_QKV of axolotl/kernels/lora.py",
+        mha="axolotl_lora:qkv_mha",
         remark=f"{_DEALT} x has batch, length and width.",
         declaration=_THREE_AXES,
     ),
@@ -213,6 +228,15 @@ _ALL = (
         )
     ),
     Adapter(
+        name="torch-flex",
+        packages=("torch",),
+        contracts={"lora-mha": f"{_HERE}.torch_flex:lora_mha"},
+        install=_TORCH,
+        description="torch.nn.attention.flex_attention, not compiled",
+        outputs_on={"cpu": ("output",)},
+        remark="On the CPU it has no backward.",
+    ),
+    Adapter(
         name="jax-pallas",
         packages=("jax", "torch"),
         contracts={"lora-attention": f"{_HERE}.jax_pallas:lora_attention"},
@@ -221,6 +245,32 @@ _ALL = (
         declaration=Declaration(unsupported=("float64",)),
         unsupported_on={"cuda": _ALL_DTYPES},
         remark="It works in float32 whatever it is given.",
+    ),
+    *(
+        Adapter(
+            name=f"transformers-{model}{'' if implementation == 'sdpa' else '-eager'}",
+            packages=("transformers", "peft", "torch"),
+            contracts={
+                "lora-mha": f"{_HERE}.transformers_attention:{model}_{implementation}",
+            },
+            install='pip install "transformers>=5" "peft>=0.17"',
+            description=f"{layer}, {implementation}, adapted by peft",
+            # All but BERT's take the softmax in float32.
+            declaration=Declaration(
+                unsupported=("float64",) if implementation == "eager" and model != "bert" else ()
+            ),
+            remark="Its softmax is in float32."
+            if implementation == "eager" and model != "bert"
+            else "",
+        )
+        for model, layer in (
+            ("llama", "LlamaAttention"),
+            ("mistral", "MistralAttention"),
+            ("qwen2", "Qwen2Attention"),
+            ("opt", "OPTAttention"),
+            ("bert", "BertSelfAttention"),
+        )
+        for implementation in ("sdpa", "eager")
     ),
     Adapter(
         name="autograd",
@@ -246,6 +296,6 @@ def find_adapter(name: str) -> Adapter:
     close = difflib.get_close_matches(name, ADAPTERS, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise UsageError(
-        f"{name!r} is no adapter (there are {', '.join(ADAPTERS)}) and has no"
+        f"{name!r} is no adapter (`loracle adapters` lists them) and has no"
         f" ':' as package.module:name and path/to/file.py:name have{hint}"
     )

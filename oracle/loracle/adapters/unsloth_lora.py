@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from loracle.adapters.bare_packages import load_bare
 from loracle.adapters.differentiation import gradients, with_grad
+from loracle.adapters.lora_mha import lora_mha_of, sdpa
 from loracle.adapters.three_projections import Fused, Projection, lora_linear_of
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "mlp_gate_up_inplace",
     "qkv",
     "qkv_inplace",
+    "qkv_mha",
+    "qkv_mha_inplace",
 ]
 
 if not torch.cuda.is_available():
@@ -72,6 +76,19 @@ qkv = lora_linear_of(
 )
 qkv_inplace = lora_linear_of(
     _qkv(True), "qkv_inplace", "`lora-linear` by LoRA_QKV with inplace=True, dealt to q, k and v."
+)
+
+qkv_mha = lora_mha_of(
+    "qkv_mha",
+    "`lora-mha` by LoRA_QKV with inplace=False and torch's attention.",
+    project=_qkv(False),
+    attend=sdpa,
+)
+qkv_mha_inplace = lora_mha_of(
+    "qkv_mha_inplace",
+    "`lora-mha` by LoRA_QKV with inplace=True and torch's attention.",
+    project=_qkv(True),
+    attend=sdpa,
 )
 
 
@@ -129,7 +146,7 @@ def _mlp_gate_up(name: str, inplace: bool, summary: str) -> Kernel:
 def _identity(width: int, like: Tensor) -> Projection:
     """A projection that changes nothing: W = I, and adapters of the same rank that are zero."""
     rank = like.shape[0]
-    options = {"dtype": like.dtype, "device": like.device}
+    options: Any = {"dtype": like.dtype, "device": like.device}
     return Projection(
         torch.eye(width, **options),
         torch.zeros(rank, width, **options),
