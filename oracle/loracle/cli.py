@@ -18,6 +18,7 @@ from loracle.errors import UsageError
 from loracle.probe.command import probe
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
+from loracle.third_parties.command import adapters
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -186,15 +187,6 @@ def validate(
 
 
 @_commands.command()
-def adapters() -> None:
-    """List the third-party kernels that can be judged by name."""
-    from loracle.presentation.listings import adapter_table
-    from loracle.presentation.terminal import make_console
-
-    make_console().print(adapter_table())
-
-
-@_commands.command()
 def contracts() -> None:
     """List the contracts: arguments, shapes, outputs."""
     from loracle.presentation.listings import contract_text
@@ -238,6 +230,7 @@ def demo() -> int:
     return run_demo(make_console())
 
 
+_commands.add_command(adapters)
 _commands.add_command(bench)
 _commands.add_command(probe)
 _commands.add_command(selftest)
