@@ -15,7 +15,7 @@ from loracle.judgement.bounds import proven_bounds
 from loracle.judgement.calibration import calibrate
 from loracle.judgement.truth import DEFAULT_PRECISION, enclose
 from loracle.vectors.mistakes import Revealed, revealed
-from loracle.vectors.numbers import BOUND_BITS, TOLERANCE_BITS, rounded_up
+from loracle.vectors.numbers import TOLERANCE_BITS, bound_bits, rounded_up
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import MachineModel
 
@@ -115,13 +115,13 @@ def limits_of(
             for output, (truth, radius) in truths.items()
         }
         for output, null in calibrate(contract, inputs, machine, enclosures).items():
-            tolerances[output] = float(rounded_up(np.float64(null.tolerance), TOLERANCE_BITS))
-    limits = {}
+            tolerances[output] = float(rounded_up(np.array(null.tolerance), TOLERANCE_BITS))
+    limits, bits = {}, bound_bits(machine.storage.name)
     for output, (_, radius) in truths.items():
         with np.errstate(over="ignore"):
             bound = proven[output].bound * _INEXACT + radius * (_INEXACT - 1)
         limits[output] = Limits(
-            rounded_up(bound, BOUND_BITS), tolerances[output], proven[output].overflow_free
+            rounded_up(bound, bits), tolerances[output], proven[output].overflow_free
         )
     return limits
 

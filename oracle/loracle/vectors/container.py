@@ -56,7 +56,7 @@ def unpacked(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Span]]
 
     try:
         # The library checks that the tensors are whole and do not overlap.
-        entries = deserialize(data)
+        entries: list[tuple[str, dict[str, Any]]] = deserialize(data)  # type: ignore[no-untyped-call]
         start = 8 + int.from_bytes(data[:8], "little")
         header = json.loads(data[8:start])
         spans = {

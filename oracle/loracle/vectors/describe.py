@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +68,16 @@ def _output_entry(
 
 
 def flag_entries(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Per flag of the cases: its sentence, and the mistakes that cases with it reveal."""
+    """Per flag of the cases: its sentence, and, per contract, the mistakes that cases with it
+    reveal."""
     entries: dict[str, Any] = {}
-    for case in _cases(files):
-        revealed = [
-            name for output in case["outputs"].values() for name in _revealed_by(output)
-        ]
-        for flag in case["flags"]:
-            entry = entries.setdefault(flag, {"why": why(flag), "mistakes": []})
-            entry["mistakes"] = sorted({*entry["mistakes"], *revealed})
+    for file in files:
+        for case in file["cases"]:
+            revealed = [n for output in case["outputs"].values() for n in _revealed_by(output)]
+            for flag in case["flags"]:
+                entry = entries.setdefault(flag, {"why": why(flag), "mistakes": {}})
+                known = entry["mistakes"].get(file["contract"], [])
+                entry["mistakes"][file["contract"]] = sorted({*known, *revealed})
     return entries
 
 
@@ -93,7 +94,3 @@ def mistake_entries(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]
 
 def _revealed_by(output: dict[str, Any]) -> list[str]:
     return [*output["proves"], *output["suspects"]]
-
-
-def _cases(files: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return (case for file in files for case in file["cases"])

@@ -34,6 +34,15 @@ def _zeros_would_pass(inputs: Inputs, outputs: Mapping[str, Certified], dtype: s
     )
 
 
+def _is_no_evidence(inputs: Inputs, outputs: Mapping[str, Certified], dtype: str) -> bool:
+    for output in outputs.values():
+        largest, limits = np.abs(output.truth).max(), output.limits
+        tolerance = np.inf if limits.tolerance is None else limits.tolerance
+        if limits.bound.max() < largest or tolerance < largest or not largest:
+            return False
+    return True
+
+
 def _has_subnormal_inputs(inputs: Inputs, outputs: Mapping[str, Certified], dtype: str) -> bool:
     normal = FORMATS[dtype].smallest_normal
     return any(bool(((t != 0) & (np.abs(t) < normal)).any()) for t in inputs.tensors.values())
@@ -50,9 +59,15 @@ _PROPERTIES: Mapping[str, _Flag] = {
         _some_output_is_zero,
     ),
     "wide-bound": _Flag(
-        "The proven bound of an output is nowhere below its truth, as in 16 bits it may be, where"
-        " every partial sum may be rounded: zeros would pass, and only the tolerance tells more.",
+        "The proven bound of an output is nowhere below its truth, as it may be in 16 bits, where"
+        " every partial sum may be rounded: zeros would not be proven wrong, and only the tolerance"
+        " tells more.",
         _zeros_would_pass,
+    ),
+    "no-evidence": _Flag(
+        "Of every output the largest truth is within bound and tolerance, so that zeros would pass:"
+        " only a result that is far too large, or not finite, fails.",
+        _is_no_evidence,
     ),
     "subnormal-input": _Flag(
         "Inputs below the smallest normal number of the dtype: a kernel that flushes them to zero,"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from importlib.resources import files
 from typing import Any
 
@@ -27,13 +26,16 @@ MANIFEST = "manifest.json"
 SCHEMA = "loracle-vectors/1"
 
 JUDGE = (
-    "A result r of an output is proven wrong if |r - truth| > bound + radius in any entry, or, where"
-    " overflow_free is true, if it is not finite. If its largest |r - truth| exceeds the tolerance"
-    " plus the largest radius it is suspect: that limit is calibrated, by statistics, and proves"
-    " nothing. Everything may be evaluated in float64."
+    "A result r of an output is proven wrong if |r - truth| > bound + radius in any entry, or if it"
+    " is not finite and overflow_free is true. If its largest |r - truth| exceeds the tolerance it"
+    " is suspect: that limit is calibrated, by statistics, and proves nothing. Everything may be"
+    " evaluated in float64."
 )
 
 _MOST_ERRORS = 5
+
+_CASE = 4
+"""How deep in the manifest a case lies."""
 
 
 def digest(data: bytes) -> str:
@@ -49,15 +51,23 @@ def checksum_of(manifest: dict[str, Any]) -> str:
 
 
 def as_text(manifest: dict[str, Any]) -> str:
-    """The manifest as it is written: its innermost lists and objects on one line."""
-    text = json.dumps(manifest, indent=1, allow_nan=False)
-    # No text of JSON has a line end in it, so that only the layout changes.
-    return re.sub(r"([\[{])\n\s*([^\[\]{}]*?)\n\s*([\]}])", _on_one_line, text) + "\n"
+    """The manifest as it is written: one line for each case."""
+    return _laid_out(manifest, 0) + "\n"
 
 
-def _on_one_line(match: re.Match[str]) -> str:
-    opening, inside, closing = match.groups()
-    return opening + re.sub(r"\n\s*", " ", inside) + closing
+def _laid_out(value: Any, depth: int) -> str:
+    if depth == _CASE or not value or not isinstance(value, dict | list):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, dict):
+        members = [
+            f"{json.dumps(key)}: {_laid_out(member, depth + 1)}" for key, member in value.items()
+        ]
+        opening, closing = "{}"
+    else:
+        members = [_laid_out(member, depth + 1) for member in value]
+        opening, closing = "[]"
+    margin = "\n" + depth * " "
+    return opening + ",".join(f"{margin} {member}" for member in members) + margin + closing
 
 
 def parsed(text: str) -> dict[str, Any]:

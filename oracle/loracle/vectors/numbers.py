@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from loracle.errors import UsageError
 
 __all__ = [
-    "BOUND_BITS",
     "TOLERANCE_BITS",
     "as_float64",
+    "bound_bits",
     "decoded_scalar",
     "encoded_scalar",
     "in_storage",
@@ -22,10 +23,15 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-BOUND_BITS = 20
 TOLERANCE_BITS = 10
-"""Significant bits of a bound and of a tolerance, which are rounded up to them: their last digits
-depend on the order in which a processor's BLAS adds up, and a file must not."""
+"""Significant bits of a tolerance, which is rounded up to them: its last digits depend on the order
+in which a processor's BLAS adds up, and a file should not."""
+
+
+def bound_bits(dtype: str) -> int:
+    """The same of a bound. In float64 the BLAS moves it by up to two thousandths: its own rounding
+    is of the size of what it bounds."""
+    return 8 if dtype == "float64" else 20
 
 
 def encoded_scalar(value: Any) -> str | int | bool:
@@ -40,11 +46,7 @@ def decoded_scalar(value: str | int | bool) -> Any:
 
 def storage_dtype(dtype: str) -> np.dtype[Any]:
     """The numpy dtype behind the name; bfloat16 is that of ml_dtypes."""
-    if dtype == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(dtype)
+    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
 
 
 def in_storage(values: Array, dtype: str) -> npt.NDArray[Any]:
@@ -64,7 +66,9 @@ def as_float64(result: Any) -> Array:
     try:
         return np.asarray(result).astype(np.float64, casting="unsafe")
     except (TypeError, ValueError):
-        raise UsageError(f"a result must be an array of numbers, not {type(result).__name__}") from None
+        raise UsageError(
+            f"a result must be an array of numbers, not {type(result).__name__}"
+        ) from None
 
 
 def rounded_up(values: Array, bits: int) -> Array:
@@ -74,5 +78,3 @@ def rounded_up(values: Array, bits: int) -> Array:
         up = np.ldexp(np.ceil(np.ldexp(significand, bits)), exponent - bits)
     # Among subnormal numbers there are fewer bits than that, and ldexp rounds to nearest.
     return np.asarray(np.maximum(up, values))
-
-

@@ -132,7 +132,9 @@ def load(folder: str | os.PathLike[str] | None = None) -> VectorSet:
         for file in manifest["files"]:
             data = read_file(root, file["name"])
             if digest(data) != file["sha256"]:
-                raise UsageError(f"{file['name']} is not what the manifest says: its SHA-256 differs")
+                raise UsageError(
+                    f"{file['name']} is not what the manifest says: its SHA-256 differs"
+                )
             arrays, _ = unpacked(data)
             vectors += [vector_of(file, case, arrays) for case in file["cases"]]
     except DamagedFile as error:

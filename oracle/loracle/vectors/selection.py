@@ -28,6 +28,8 @@ LEFT_OUT: Mapping[str, str] = {
 }
 """Regimes that only a build which names them has, with the reason."""
 
+_FEW = 3
+
 Plan = dict[tuple[str, str], tuple[MachineModel, list[Case]]]
 """By contract and dtype: the machine whose bounds are certified, and the cases."""
 
@@ -41,8 +43,8 @@ def planned(
     seed: int,
     machine: str | None,
 ) -> Plan:
-    """What to build; None stands for all contracts, all dtypes, the regimes that are small, and
-    their first case (with that of `designed` whose bounds are the narrowest), the widest machine.
+    """What to build; None stands for all contracts, all dtypes, the regimes that are small, one
+    case of every kind in them, and the widest machine.
 
     A regime is for those of the contracts that have it. Raises UsageError on what is not known, and
     on a regime that none of them has.
@@ -78,8 +80,7 @@ def _regimes(
     contracts = list(contracts)
     if wanted is None:
         return {
-            c.name: tuple(name for name in regimes_of(c) if name not in LEFT_OUT)
-            for c in contracts
+            c.name: tuple(name for name in regimes_of(c) if name not in LEFT_OUT) for c in contracts
         }
     having = {c.name: regimes_of(c, on_request=True) for c in contracts}
     for name in wanted:
@@ -97,11 +98,18 @@ def _cases(
 ) -> list[Case]:
     if count is not None:
         return cases_of(contract, dtype, seed, regimes, count)
-    found = cases_of(contract, dtype, seed, regimes, 1)
-    if "designed" in regimes:
-        sharp = next(index for index in range(REGIMES["designed"].cases) if is_sharp(index))
-        found.insert(
-            1 + next(i for i, case in enumerate(found) if case.regime == "designed"),
-            case_of(contract, dtype, seed, "designed", sharp),
-        )
-    return found
+    return [
+        case_of(contract, dtype, seed, regime, index)
+        for regime in regimes
+        for index in _indices(regime)
+    ]
+
+
+def _indices(regime: str) -> list[int]:
+    """Where a default run has few cases, each is of another kind, and all are taken."""
+    usual = REGIMES[regime].cases
+    if usual <= _FEW:
+        return list(range(usual))
+    if regime != "designed":
+        return [0]
+    return [0, next(index for index in range(usual) if is_sharp(index))]
