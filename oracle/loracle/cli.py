@@ -19,6 +19,7 @@ from loracle.probe.command import probe
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
 from loracle.third_parties.command import adapters
+from loracle.vectors.command import vectors
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ _commands.add_command(bench)
 _commands.add_command(probe)
 _commands.add_command(selftest)
 _commands.add_command(resolving_power)
+_commands.add_command(vectors)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:
