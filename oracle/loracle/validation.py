@@ -35,7 +35,7 @@ from loracle.request import (
 )
 from loracle_reference.floating_point import FORMATS, MachineModel
 
-__all__ = ["validate"]
+__all__ = ["enough_of", "only_contract", "validate", "validate_in"]
 
 ENOUGH_EVIDENCE = 8
 """Cases of every output that must be evidence for a pass."""
@@ -91,6 +91,51 @@ def validate(
     cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding. A call that
     it declines (`Declined`) is skipped, with the reason.
     """
+    return validate_in(
+        KernelProcess,
+        kernel,
+        contract=contract,
+        dtype=dtype,
+        device=device,
+        cases=cases,
+        seed=seed,
+        regimes=regimes,
+        epsilon=epsilon,
+        machine=machine,
+        timeout=timeout,
+        plan=plan,
+        repeats=repeats,
+        compile=compile,
+        only_cases=only_cases,
+        on_progress=on_progress,
+    )
+
+
+def validate_in(
+    place: Callable[..., KernelProcess],
+    kernel: Callable[..., Any] | str,
+    *,
+    contract: str | Contract | None = None,
+    dtype: Any = "float32",
+    device: str = "cpu",
+    cases: int | None = None,
+    seed: int = 0,
+    regimes: Iterable[str] | None = None,
+    epsilon: float | None = None,
+    machine: str | None = None,
+    timeout: float = 60,
+    plan: str | None = None,
+    repeats: int = 2,
+    compile: bool = False,
+    only_cases: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
+    across_cases: bool = True,
+) -> Report:
+    """`validate` in a process that `place` makes, as KernelProcess does.
+
+    across_cases: whether there is a bias test. It is one test of a whole run; where the regimes are
+    judged one by one it must not be repeated for each, or false alarms would add up.
+    """
     started = time.monotonic()
     dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
     epsilon, wanted = checked_epsilon(epsilon), checked_contract(contract)
@@ -98,11 +143,11 @@ def validate(
     regimes = checked_names("regimes", regimes)
     only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
-    known = wanted or _only_contract(kernel)
+    known = wanted or only_contract(kernel)
     checked_plan(plan, known)
     if known is not None:
         chosen_cases(known, dtype, seed, count, regimes, only_cases)
-    with KernelProcess(
+    with place(
         kernel,
         contract=wanted,
         dtype=dtype,
@@ -144,7 +189,7 @@ def validate(
             ),
         )
         notes, reason = _run(process, chosen, model, followed, collector, on_progress)
-    findings = collector.findings()
+    findings = collector.findings(across_cases=across_cases)
     verdict, reason = _verdict(findings, collector, reason)
     return Report(
         verdict=verdict,
@@ -197,7 +242,7 @@ def _run(
             if on_progress is not None:
                 on_progress(done, len(plan), case.regime, collector.worst, latest)
             timeouts += any(p.hypothesis == "timeout" for p in observation.problems)
-            enough = _enough_of(timeouts, process.deaths)
+            enough = enough_of(timeouts, process.deaths)
             if enough and done < len(plan):
                 notes[f"stopped after {done} of {len(plan)} cases: {enough}"] = None
                 break
@@ -208,7 +253,7 @@ def _run(
     return list(notes), ""
 
 
-def _enough_of(timeouts: int, deaths: int) -> str:
+def enough_of(timeouts: int, deaths: int) -> str:
     """Why a kernel is not called again, empty if it is."""
     if timeouts >= _MOST_TIMEOUTS:
         return f"{timeouts} timeouts"
@@ -240,7 +285,7 @@ def _undecided_note(collector: Collector) -> list[str]:
     return [f"{which}{others}: the error is its limit to all known digits, which is no fail"]
 
 
-def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
+def only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
     """The contract of an adapter that has one alone."""
     adapter = ADAPTERS.get(kernel) if isinstance(kernel, str) else None
     if adapter is None or len(adapter.contracts) != 1:
