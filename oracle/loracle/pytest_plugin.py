@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from loracle.testing.conformance import Part
 
-__all__: list[str] = []
+__all__ = ["expected_failures_of"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,6 +61,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="what is only suspect fails no test of --loracle",
     )
+    group.addoption(
+        "--loracle-expected-failures",
+        metavar="FILE",
+        help="what is known to fail, in TOML, for --loracle and @loracle.conformance",
+    )
+    parser.addini(
+        "loracle_expected_failures", "the file of --loracle-expected-failures", type="string"
+    )
+
+
+def expected_failures_of(config: pytest.Config) -> str:
+    """The file of the option, else that of the ini file, seen from the root; empty if none."""
+    named: str | None = config.getoption("loracle_expected_failures")
+    if named:
+        return named
+    configured: str = config.getini("loracle_expected_failures") or ""
+    return str(config.rootpath / configured) if configured else ""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +96,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parts = parts_of(metafunc.function)
     if parts is None:
         return
+    if path := expected_failures_of(metafunc.config):
+        parts.expect(path)
     try:
         every: list[Part] = list(parts)
     except UsageError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -13,6 +15,9 @@ from loracle.adapters import ADAPTERS
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.errors import UsageError
+from loracle.expectations.applying import applying, homeless
+from loracle.expectations.collector import ExpectingCollector
+from loracle.expectations.entries import read_entries
 from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
 from loracle.harness.agreement import Loaded
@@ -71,6 +76,7 @@ def validate(
     repeats: int = 2,
     compile: bool = False,
     only_cases: Sequence[str] | None = None,
+    expected_failures: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Judge a kernel against the specification.
@@ -86,6 +92,8 @@ def validate(
     may be called wrong. timeout: seconds for the equal calls of one case. repeats: how many these
     are. compile: judge the kernel under torch.compile.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
+    expected_failures: the file that lists them (`loracle.expectations.entries`); they are no
+    findings, and an entry that is wrong or no longer needed is an error: no pass.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
     cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding. A call that
@@ -107,6 +115,7 @@ def validate(
         repeats=repeats,
         compile=compile,
         only_cases=only_cases,
+        expected_failures=expected_failures,
         on_progress=on_progress,
     )
 
@@ -128,6 +137,7 @@ def validate_in(
     repeats: int = 2,
     compile: bool = False,
     only_cases: Sequence[str] | None = None,
+    expected_failures: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
     across_cases: bool = True,
 ) -> Report:
@@ -143,6 +153,7 @@ def validate_in(
     regimes = checked_names("regimes", regimes)
     only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
+    entries = () if expected_failures is None else read_entries(expected_failures)
     known = wanted or only_contract(kernel)
     checked_plan(plan, known)
     if known is not None:
@@ -168,7 +179,9 @@ def validate_in(
         epsilon = declared.epsilon if epsilon is None else epsilon
         chosen = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
         chosen, skipped = _without_unsupported(chosen, loaded, dtype)
-        collector = Collector(
+        mine = applying(entries, kernel, loaded.name, dtype)
+        absent = [one["what"] for one in skipped]
+        collector = (partial(ExpectingCollector, mine, absent) if mine else Collector)(
             loaded.contract,
             loaded.outputs,
             epsilon,
@@ -190,6 +203,10 @@ def validate_in(
         )
         notes, reason = _run(process, chosen, model, followed, collector, on_progress)
     findings = collector.findings(across_cases=across_cases)
+    matched = collector.expected if isinstance(collector, ExpectingCollector) else []
+    expected = [*matched, *homeless(entries, kernel, loaded.name)]
+    if not reason and any(one.outdated for one in expected):
+        reason = "outdated-expectations"
     verdict, reason = _verdict(findings, collector, reason)
     return Report(
         verdict=verdict,
@@ -211,6 +228,7 @@ def validate_in(
         notes=[*loaded.notes, *notes, *_undecided_note(collector)],
         evidence=collector.evidence,
         certified=collector.certified,
+        expected_failures=expected,
         false_alarm_probability=_false_alarms(collector),
         seconds=time.monotonic() - started,
         environment={**_versions(), **loaded.environment},

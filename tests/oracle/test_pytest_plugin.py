@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from loracle.pytest_plugin import expected_failures_of
+
 from .pytest_project import ROOTS, Run, run_pytest
 
 pytest_plugins = ["pytester"]
@@ -48,8 +50,19 @@ class TestOthers:
 @loracle.conformance(my_kernels.imprecise, "lora-linear", "bfloat16", regimes=["ragged"])
 def test_imprecise(): ...
 
+@loracle.conformance(my_kernels.wrong, regimes=["tiny"], expected_failures="known.toml")
+def test_known(): ...
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_of_their_own(number): ...
+"""
+
+KNOWN = """
+[[expected]]
+kernel = "my_kernels.wrong"
+output = "grad_lora_b"
+regime = "tiny"
+reason = "issue 7"
 """
 
 
@@ -58,6 +71,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The tests above, spread over two workers."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "test_kernels.py").write_text(TESTS)
+    (folder / "known.toml").write_text(KNOWN)
     return run_pytest(folder, "-n", "2", "-rA")
 
 
@@ -77,6 +91,8 @@ def test_each_regime_is_a_test_and_so_is_the_whole(spread: Run) -> None:
         "test_only_proven[bfloat16-seed0-whole]": "passed",
         "test_imprecise[ragged]": "failure",
         "test_imprecise[whole]": "failure",
+        "test_known[tiny]": "skipped",
+        "test_known[whole]": "failure",
         "test_of_their_own[1]": "passed",
         "test_of_their_own[2]": "passed",
     }
@@ -132,6 +148,25 @@ def test_too_little_evidence_is_for_the_whole_alone(spread: Run) -> None:
     assert "too few for a verdict" in spread.texts["test_partial[whole]"]
 
 
+def test_what_is_expected_to_fail_is_so_in_pytest_too(spread: Run) -> None:
+    assert spread.texts["test_known[tiny]"] == "issue 7"
+    assert "XFAIL test_kernels.py::test_known[tiny] - issue 7" in spread.output
+    (line,) = [line for line in spread.summary() if line.startswith("expected: ")]
+    assert line.startswith("expected: my_kernels.wrong, float32: grad_lora_b in tiny, fail in ")
+    assert line.endswith("issue 7 (known.toml, entry 1)")
+
+
+def test_the_file_of_expected_failures(pytester: pytest.Pytester) -> None:
+    """Of the command line, else of the ini file, where it is seen from the root."""
+    plugin = ["-p", "loracle.pytest_plugin"]
+    assert expected_failures_of(pytester.parseconfig(*plugin)) == ""
+    pytester.makeini("[pytest]\nloracle_expected_failures = known.toml\n")
+    configured = expected_failures_of(pytester.parseconfig(*plugin))
+    assert configured == str(pytester.path / "known.toml")
+    option = "--loracle-expected-failures=other.toml"
+    assert expected_failures_of(pytester.parseconfig(*plugin, option)) == "other.toml"
+
+
 def test_a_target_needs_no_file(tmp_path: Path) -> None:
     """And what else lies there is not collected."""
     (tmp_path / "test_broken.py").write_text("raise RuntimeError('not to be imported')")
@@ -179,13 +214,14 @@ BAD = {
     "dtype": (["peft", "--loracle-dtype=float9"], "--loracle: unknown dtype 'float9'"),
     "contract": (["peft", "--loracle-contract=lora"], "--loracle: unknown contract 'lora'"),
     "regime": (["peft", "--loracle-regime=tinny"], "unknown regime 'tinny'; did you mean 'tiny'"),
+    "expected": (["peft", "--loracle-expected-failures=none.toml"], "expected failures none.toml"),
     "machine": (["peft", "--loracle-machine=abacus", "--loracle-regime=tiny"], "abacus"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD)
 def test_bad_usage_is_one_line(arguments: list[str], says: str, pytester: pytest.Pytester) -> None:
-    plugins = ["-p", "loracle.pytest_plugin", "-p", "no:cacheprovider"]
+    plugins = ["-p", "loracle.pytest_plugin", "-p", "no:warnings"]
     run = pytester.runpytest_inprocess(*plugins, "--loracle", *arguments)
     assert run.ret != 0
     printed = run.stdout.str() + run.stderr.str()

@@ -42,6 +42,7 @@ _UNRELATED = {
     "corpus",
     "demo",
     "diagnosis",
+    "expectations",
     "harness",
     "kernels",
     "presentation",

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loracle.generation import REGIMES
+from loracle.presentation.expected import expected_lines, qualified
 from loracle.report import Finding, RegimeSummary, Report
 
 __all__ = ["STRUCTURAL", "STYLES", "headline", "make_console", "number", "show", "show_finding"]
@@ -261,6 +262,7 @@ def _error(finding: Finding, error: float) -> Text:
 def _show_remarks(report: Report, console: Console) -> None:
     remarks = [(f"skipped: {what}", why) for what, why in _skipped(report)]
     remarks += [("note", note) for note in report.notes]
+    remarks += expected_lines(report)
     if remarks:
         console.print()
     for what, why in remarks:
@@ -290,7 +292,8 @@ def _declined(report: Report) -> int:
 
 
 def _verdict_line(report: Report) -> Text:
-    line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ", _meaning(report))
+    line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ")
+    line.append(qualified(report, _meaning(report)))
     facts = []
     if report.evidence and report.cases:
         facts.append(_evidence(min(report.evidence.values())))

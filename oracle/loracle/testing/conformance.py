@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,12 +48,20 @@ class Parts:
             for prefix in ["".join(f"{name}-" for name in (dtype_name, seed_name) if name)]
         ]
 
+    def expect(self, path: str) -> None:
+        """The file of expected failures, where none was named before."""
+        for _, tests in self._tests:
+            if tests.options.get("expected_failures") is None:
+                tests.options["expected_failures"] = path
+
     def __iter__(self) -> Iterator[Part]:
         """In an order that depends on the arguments alone, each whole after its regimes.
 
-        Raises UsageError if the kernel's contract cannot be told, or it has no such regime.
+        Raises UsageError if the kernel's contract cannot be told, it has no such regime, or the
+        file of expected failures cannot be read.
         """
         (_, first), *_ = self._tests
+        first.check_expected_failures()
         for prefix, tests in self._tests:
             tests.contract = first.contract
             for part in (*tests.regimes, WHOLE):
@@ -75,6 +84,7 @@ def conformance(
     repeats: int = 2,
     compile: bool = False,
     only_cases: Sequence[str] | None = None,
+    expected_failures: str | os.PathLike[str] | None = None,
     only_proven: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A decorator that makes of a test function the tests of a kernel, under pytest: one for each
@@ -82,6 +92,8 @@ def conformance(
 
     The arguments are those of `loracle.validate`; dtype and seed may also be lists, whose tests are
     named as in `bfloat16-seed3-ragged`. only_proven: what is only suspect does not fail a test.
+    expected_failures: the file, that of --loracle-expected-failures if there is none; a test with
+    nothing but these is an expected failure of pytest's, too.
     The function's body runs after its part has passed; a parameter `report` is the part's Report,
     others are fixtures.
 
@@ -102,6 +114,7 @@ def conformance(
         "repeats": repeats,
         "compile": compile,
         "only_cases": only_cases,
+        "expected_failures": expected_failures,
     }
     parts = Parts(kernel, options, only_proven=only_proven)
 

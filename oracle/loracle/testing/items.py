@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loracle.errors import UsageError
+from loracle.pytest_plugin import expected_failures_of
 from loracle.testing.conformance import Part, Parts
 from loracle.testing.outcome import settle
 
@@ -33,7 +34,7 @@ class Targets(pytest.Collector):
             return self.config.getoption(f"loracle_{name}")
 
         names = ("contract", "device", "machine", "plan", "epsilon", "timeout")
-        return Parts(
+        parts = Parts(
             target,
             {
                 **{name: option(name) for name in names},
@@ -43,6 +44,9 @@ class Targets(pytest.Collector):
             },
             only_proven=option("only_proven"),
         )
+        if path := expected_failures_of(self.config):
+            parts.expect(path)
+        return parts
 
 
 class PartItem(pytest.Item):

@@ -1,4 +1,6 @@
-"""The tests of one kernel: one for each regime, and one of the whole."""
+"""The tests of one kernel: one for each regime, and one of the whole, after them: all cases
+together, with what only they can tell, which is the bias test and whether the evidence is enough.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from loracle.contracts import Contract, infer_contract
+from loracle.expectations.entries import WHOLE, read_entries
 from loracle.harness import KernelProcess
 from loracle.report import Report
 from loracle.request import (
@@ -22,10 +25,6 @@ from loracle.testing.shared_process import SharedProcess
 from loracle.validation import enough_of, only_contract, validate_in
 
 __all__ = ["WHOLE", "KernelTests"]
-
-WHOLE = "whole"
-"""The test after those of the regimes: all cases together, with what only they can tell, which is
-the bias test across cases and whether the evidence is enough."""
 
 
 class KernelTests:
@@ -71,6 +70,11 @@ class KernelTests:
         )
         names = dict.fromkeys(case.regime for case in cases)
         return {name: tuple(c.key for c in cases if c.regime == name) for name in names}
+
+    def check_expected_failures(self) -> None:
+        """Raises UsageError if there is a file of them that cannot be read."""
+        if (path := self.options.get("expected_failures")) is not None:
+            read_entries(path)
 
     def judge(self, part: str) -> Report:
         """The report on one regime, which says nothing of evidence or bias, or on the whole.

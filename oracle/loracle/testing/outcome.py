@@ -4,17 +4,19 @@ skip."""
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
+from loracle.presentation.expected import expected_line
 from loracle.presentation.terminal import show, show_finding
-from loracle.report import Report
+from loracle.report import ExpectedFailure, Report
 from loracle.testing.conformance import Part
 from loracle.testing.kernel_tests import WHOLE
-from loracle.testing.properties import NOT_JUDGED, SUSPECT
+from loracle.testing.properties import EXPECTED, NOT_JUDGED, SUSPECT
 
 __all__ = ["settle"]
 
@@ -39,8 +41,17 @@ def settle(part: Part, node: pytest.Item) -> Report:
         pytest.skip(_why_nothing(report))
     if _fails(report, part):
         pytest.fail(_text(report, part), pytrace=False)
+    failed = [one for one in _expected(report, part) if one.state == "failed"]
+    for one in failed:
+        _record(node, EXPECTED, f"{report.kernel}, {report.dtype}: {expected_line(one)}")
+    if failed and part.part != WHOLE:
+        pytest.xfail("; ".join(dict.fromkeys(one.reason for one in failed)))
     if report.findings or (report.verdict != "pass" and part.part == WHOLE):
-        _record(node, SUSPECT, f"{report.kernel}, {part.name}: {_in_brief(report)}")
+        _record(
+            node,
+            SUSPECT,
+            f"{report.kernel}, {part.name}: {_in_brief(report, _expected(report, part))}",
+        )
     return report
 
 
@@ -50,11 +61,19 @@ def _record(node: pytest.Item, name: str, text: str) -> None:
 
 def _fails(report: Report, part: Part) -> bool:
     """The evidence of one regime is never enough: only the whole is asked for it."""
-    if report.verdict == "fail":
+    if report.verdict == "fail" or any(one.outdated for one in _expected(report, part)):
         return True
     if part.only_proven:
         return False
     return bool(report.findings) or (part.part == WHOLE and report.verdict != "pass")
+
+
+def _expected(report: Report, part: Part) -> list[ExpectedFailure]:
+    """The entries that a test answers for: those of its regime that mean something, and the whole
+    for all."""
+    if part.part == WHOLE:
+        return report.expected_failures
+    return [e for e in report.expected_failures if e.regime == part.part and e.state != "unknown"]
 
 
 def _why_nothing(report: Report) -> str:
@@ -64,10 +83,12 @@ def _why_nothing(report: Report) -> str:
     return "; ".join(dict.fromkeys(reasons))
 
 
-def _in_brief(report: Report) -> str:
+def _in_brief(report: Report, expected: Sequence[ExpectedFailure]) -> str:
     """One line, which pytest repeats in its short summary."""
     if not report.findings:
-        return f"{report.verdict}: {report.reason}"
+        outdated = [f"{o.output} in {o.regime}: {o.problem}" for o in expected if o.outdated]
+        reason = f"{report.verdict}: {report.reason}"
+        return f"outdated expected failures: {'; '.join(outdated)}" if outdated else reason
     told = []
     for finding in report.findings:
         names = ", ".join(d.hypothesis for d in finding.diagnosis) or "unexplained"
@@ -86,7 +107,7 @@ def _text(report: Report, part: Part) -> str:
         no_color=True,
         force_terminal=False,
     )
-    console.print(_in_brief(report), soft_wrap=True)
+    console.print(_in_brief(report, _expected(report, part)), soft_wrap=True)
     console.print()
     if part.part == WHOLE:
         show(report, console)
@@ -98,6 +119,9 @@ def _text(report: Report, part: Part) -> str:
         show_finding(finding, console)
     for note in report.notes:
         console.print(f"note: {note}")
+    for expected in _expected(report, part):
+        if expected.outdated:
+            console.print(f"outdated: {expected_line(expected)}", soft_wrap=True)
     return _trimmed(stream)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_JUDGED", "SUSPECT"]
+__all__ = ["EXPECTED", "NOT_JUDGED", "SUSPECT"]
 
 NOT_JUDGED = "loracle.not-judged"
 """What was skipped, with the reason."""
 
 SUSPECT = "loracle.suspect"
 """What does not fail the test, because only what is proven is to."""
+
+EXPECTED = "loracle.expected"
+"""A failure that the file of expected failures lists."""

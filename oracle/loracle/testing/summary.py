@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from loracle.testing.properties import NOT_JUDGED, SUSPECT
+from loracle.testing.properties import EXPECTED, NOT_JUDGED, SUSPECT
 
 __all__ = ["summary_lines"]
 
-_WORDS = {NOT_JUDGED: "not judged", SUSPECT: "only suspect"}
+_WORDS = {NOT_JUDGED: "not judged", SUSPECT: "only suspect", EXPECTED: "expected"}
 
 
 def summary_lines(reports: Iterable[Any]) -> list[str]:
-    """What was not judged, and what is only suspect, of all tests; each thing once."""
+    """What was not judged, and what is only suspect or expected, of all tests; each thing once."""
     return list(
         dict.fromkeys(
             f"{_WORDS[name]}: {text}"
