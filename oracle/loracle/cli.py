@@ -128,6 +128,11 @@ def _commands() -> None:
 )
 @click.option("--compile", "compile_", is_flag=True, help="Run the kernel under torch.compile.")
 @click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
+@click.option(
+    "--expected-failures",
+    metavar="FILE",
+    help="What is known to fail, in TOML; that is listed, and does not count.",
+)
 def validate(
     target: str,
     contract: str | None,
@@ -147,6 +152,7 @@ def validate(
     repeats: int,
     compile_: bool,
     only_proven: bool,
+    expected_failures: str | None,
 ) -> int:
     """Judge one kernel.
 
@@ -180,6 +186,7 @@ def validate(
                 repeats=repeats,
                 compile=compile_,
                 only_cases=only_cases or None,
+                expected_failures=expected_failures,
                 on_progress=display.update,
             )
         files.write(report)
@@ -262,7 +269,7 @@ def _one_line(error: click.ClickException | UsageError) -> str:
 
 
 def _status(report: Report, *, only_proven: bool) -> int:
-    if report.verdict == "fail":
+    if report.verdict == "fail" or report.reason == "outdated-expectations":
         return 1
     if report.reason == "interrupted":
         return _INTERRUPTED
