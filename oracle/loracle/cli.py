@@ -34,6 +34,8 @@ from loracle.probe.command import probe
 from loracle.replay.command import command as replay
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
+from loracle.third_parties.command import adapters
+from loracle.vectors.command import vectors
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -174,6 +176,12 @@ def _commands() -> None:
 )
 @click.option("--compile", "compile_", is_flag=True, help="Run the kernel under torch.compile.")
 @click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
+@click.option(
+    "--expected-failures",
+    metavar="FILE",
+    type=click.Path(),
+    help="What is known to fail, in TOML; that is listed, and does not count.",
+)
 def validate(
     target: str,
     contract: str | None,
@@ -193,6 +201,7 @@ def validate(
     repeats: int,
     compile_: bool,
     only_proven: bool,
+    expected_failures: str | None,
 ) -> int:
     """Judge one kernel.
 
@@ -226,20 +235,12 @@ def validate(
                 repeats=repeats,
                 compile=compile_,
                 only_cases=only_cases or None,
+                expected_failures=expected_failures,
                 on_progress=display.update,
             )
         files.write(report)
         show(report, make_console(stderr=files.to_stdout))
     return _status(report, only_proven=only_proven)
-
-
-@_commands.command()
-def adapters() -> None:
-    """List the third-party kernels that can be judged by name."""
-    from loracle.presentation.listings import adapter_table
-    from loracle.presentation.terminal import make_console
-
-    make_console().print(adapter_table())
 
 
 @_commands.command()
@@ -311,11 +312,13 @@ def demo() -> int:
     return run_demo(make_console())
 
 
+_commands.add_command(adapters)
 _commands.add_command(bench)
 _commands.add_command(probe)
 _commands.add_command(replay)
 _commands.add_command(selftest)
 _commands.add_command(resolving_power)
+_commands.add_command(vectors)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:
@@ -328,7 +331,7 @@ def _one_line(error: click.ClickException | UsageError) -> str:
 
 
 def _status(report: Report, *, only_proven: bool) -> int:
-    if report.verdict == "fail":
+    if report.verdict == "fail" or report.reason == "outdated-expectations":
         return 1
     if report.reason == "interrupted":
         return _INTERRUPTED

@@ -15,6 +15,7 @@ __all__ = [
     "SCHEMA",
     "Diagnosis",
     "ErrorMap",
+    "ExpectedFailure",
     "Finding",
     "OutputSummary",
     "PromiseKind",
@@ -124,6 +125,37 @@ class Finding:
         }
 
 
+@dataclass(frozen=True)
+class ExpectedFailure:
+    """What became of one entry of the file of expected failures, whose place is `entry`.
+
+    state: `failed`, as expected, and then finding is what was found; `not-judged`, since the run
+    has not all of the cases that it speaks of; otherwise it is outdated, and problem says why:
+    `passes`, `differs` (it fails, but with another diagnosis) or `unknown` (it can match nothing).
+    """
+
+    entry: str
+    kernel: str
+    output: str
+    regime: str
+    dtype: str | None
+    hypothesis: str | None
+    reason: str
+    state: str
+    problem: str = ""
+    finding: Finding | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the file must be changed."""
+        return self.state not in ("failed", "not-judged")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        finding = None if self.finding is None else self.finding.to_dict()
+        return {**self.__dict__, "finding": finding}
+
+
 @dataclass
 class OutputSummary:
     """Counts over the judged cases of one regime for one output (or for an input that the kernel
@@ -195,7 +227,7 @@ class Report:
     findings: list[Finding]
     reason: str = ""
     """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
-    `interrupted`."""
+    `interrupted`, `outdated-expectations`."""
     plan: str | None = None
     """The evaluation plan that the kernel declares, whose bound is the proven one."""
     epsilon: float | None = None
@@ -210,6 +242,8 @@ class Report:
     """Per output, the number of cases that are evidence."""
     certified: dict[str, int] = field(default_factory=dict)
     """Per output, the number of cases that were judged by the kernel's own certificate."""
+    expected_failures: list[ExpectedFailure] = field(default_factory=list)
+    """What became of the entries for this kernel; their findings are not among `findings`."""
     false_alarm_probability: float | None = None
     seconds: float = 0.0
     environment: dict[str, Any] = field(default_factory=dict)
@@ -242,6 +276,7 @@ class Report:
             "skipped": list(self.skipped),
             "notes": list(self.notes),
             "findings": [finding.to_dict() for finding in self.findings],
+            "expected_failures": [expected.to_dict() for expected in self.expected_failures],
             "false_alarm_probability": _number(self.false_alarm_probability),
             "seconds": self.seconds,
             "environment": dict(self.environment),

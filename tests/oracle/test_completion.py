@@ -37,7 +37,7 @@ def proposed(line: str) -> list[str]:
         ("validate --device ", {"cpu", "cuda"}),
         ("validate --regime ", set(REGIMES)),
         ("validate ", set(ADAPTERS)),
-        ("validate pe", {"peft"}),
+        ("validate autog", {"autograd"}),
         ("validate my_ker", {"my_ker"}),
         ("completion ", set(SHELLS)),
         ("schema ", {"report"}),

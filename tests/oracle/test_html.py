@@ -14,7 +14,14 @@ import pytest
 from loracle.presentation.error_maps import LEVELS, pictures
 from loracle.presentation.html import as_html
 from loracle.presentation.scatter_plot import BOTTOM, GUTTER, LEFT, RIGHT, TOP, scatter_plots
-from loracle.report import Diagnosis, ErrorMap, OutputSummary, RegimeSummary, Report
+from loracle.report import (
+    Diagnosis,
+    ErrorMap,
+    ExpectedFailure,
+    OutputSummary,
+    RegimeSummary,
+    Report,
+)
 from loracle.scatter import HIGHEST, LOWEST, Scatter
 
 from .validated import forgets_scaling, raises, validate
@@ -134,6 +141,14 @@ def test_infinities_and_missing_numbers_are_shown(make_failing: MakeReport) -> N
     text = Page(as_html(make_failing(regimes=regimes))).text
     assert "declined" in text
     assert "inf nan" in text
+
+
+def test_expected_failures_are_told(make_passing: MakeReport) -> None:
+    entry = ("known.toml, entry 1", "k.py:f", "grad_x", "tiny", None, None, "too old to mend")
+    report = make_passing(expected_failures=[ExpectedFailure(*entry, "failed")])
+    text = Page(as_html(report)).text
+    assert "But for 1 expected failure, every error is" in text
+    assert "expected grad_x in tiny: too old to mend (known.toml, entry 1)" in text
 
 
 def scattered(error: list[float], bound: list[float], tolerance: float) -> Scatter:

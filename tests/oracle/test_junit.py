@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loracle.presentation.junit import as_junit
-from loracle.report import Diagnosis, OutputSummary, RegimeSummary, Report
+from loracle.report import Diagnosis, ExpectedFailure, OutputSummary, RegimeSummary, Report
 
 from .validated import draws, forgets_scaling, raises, validate
 
@@ -111,6 +111,34 @@ def test_a_run_that_is_no_pass_has_no_suite_without_a_complaint(
 ) -> None:
     report = make_passing(verdict="suspect", reason=reason)
     assert results(parsed(report, only_proven=only_proven)) == expected
+
+
+def test_what_is_expected_to_fail_is_skipped_and_an_outdated_entry_fails(
+    make_passing: MakeReport,
+) -> None:
+    entry = ("k.py:f", "grad_x", "tiny", None, None, "too old to mend")
+    known = ExpectedFailure("known.toml, entry 1", *entry, "failed")
+    bias = replace(known, entry="known.toml, entry 2", output="output", regime="whole")
+    outdated = replace(known, entry="known.toml, entry 3", state="passes", problem="it passes now")
+    unasked = replace(known, entry="known.toml, entry 4", regime="ragged", state="not-judged")
+    counts = {"grad_x": OutputSummary(fail=2), "output": OutputSummary(2)}
+    report = make_passing(
+        verdict="suspect",
+        reason="outdated-expectations",
+        regimes={"tiny": RegimeSummary(2, 2, 0, 2, outputs=counts)},
+        expected_failures=[known, bias, outdated, unasked],
+    )
+    suite = parsed(report)
+    assert results(suite) == {
+        "tiny/grad_x": "skipped",
+        "tiny/output": "passed",
+        "across cases/output": "skipped",
+        "expected failures/known.toml, entry 3": "failure",
+    }
+    skipped = suite.find("testcase/skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "expected to fail: too old to mend"
+    assert results(parsed(report, only_proven=True)) == results(suite)
 
 
 def test_a_bias_has_a_test_case_of_its_own(make_failing: MakeReport) -> None:

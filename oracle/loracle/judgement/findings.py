@@ -169,8 +169,8 @@ class Collector:
         found |= {structural.verdict for structural in self._structural.values()}
         return "fail" if "fail" in found else "suspect" if found else "pass"
 
-    def findings(self) -> list[Finding]:
-        """All findings, diagnosed, worst first."""
+    def findings(self, *, across_cases: bool = True) -> list[Finding]:
+        """All findings, diagnosed, worst first; those of the bias test if across_cases is set."""
         structural = [self._structural_finding(s) for s in self._structural.values()]
         diagnoses = {
             output: diagnose([evidence for _, evidence in kept])
@@ -184,7 +184,8 @@ class Collector:
         biased = [
             finding
             for output in self._biases
-            if not any(output == name for name, _ in self._groups)
+            if across_cases
+            and not any(output == name for name, _ in self._groups)
             and (finding := self._bias_finding(output)) is not None
         ]
         everything = [*structural, *judged, *biased]

@@ -42,11 +42,13 @@ _UNRELATED = {
     "corpus",
     "demo",
     "diagnosis",
+    "expectations",
     "harness",
     "kernels",
     "presentation",
     "resolving_power",
     "selftest",
+    "testing",
 }
 """Packages on which no cached number depends."""
 

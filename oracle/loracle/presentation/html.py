@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from loracle.generation import REGIMES
 from loracle.presentation.error_maps import LEVELS, Pictures, pictures
+from loracle.presentation.expected import expected_lines, qualified
 from loracle.presentation.scatter_plot import GUTTER, HEIGHT, WIDTH, scatter_plots
 from loracle.presentation.wording import (
     blocks_of,
@@ -59,7 +60,7 @@ def as_html(report: Report) -> str:
     drawn = {name: one for name, one in report.scatter.items() if len(one.points)}
     text: str = environment.get_template("report.html.j2").render(
         report=report,
-        meaning=_capitalised(meaning(report)),
+        meaning=_capitalised(qualified(report, meaning(report))),
         strength=strength(report),
         facts=_facts(report),
         blocks=_blocks(report),
@@ -71,12 +72,19 @@ def as_html(report: Report) -> str:
         geometry={"width": WIDTH, "height": HEIGHT, "gutter": GUTTER},
         levels=LEVELS,
         declined=count_of_declined(report),
-        not_judged=not_judged(report),
+        remarks=_remarks(report),
         versions=versions_of(report.environment),
         environment=_flat(report.environment),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     return text
+
+
+def _remarks(report: Report) -> list[tuple[str, str]]:
+    """As on the terminal: what was skipped, notes, expected failures."""
+    remarks = [(f"skipped: {what}", why) for what, why in not_judged(report)]
+    remarks += [("note", note) for note in report.notes]
+    return [*remarks, *expected_lines(report)]
 
 
 def _capitalised(sentence: str) -> str:

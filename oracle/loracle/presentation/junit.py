@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Literal
 from xml.etree import ElementTree
 
+from loracle.expectations.entries import CALL, WHOLE
+from loracle.presentation.expected import expected_line, qualified
 from loracle.presentation.terminal import finding_text
 from loracle.presentation.wording import conditions, meaning, not_judged, subject, versions_of
-from loracle.report import Finding, OutputSummary, RegimeSummary, Report
+from loracle.report import ExpectedFailure, Finding, OutputSummary, RegimeSummary, Report
 
 __all__ = ["as_junit"]
 
@@ -31,8 +33,9 @@ class _TestCase:
 
 def as_junit(report: Report, *, only_proven: bool = False) -> str:
     """One suite. A test case is named REGIME/OUTPUT; what is biased across cases, too little
-    evidence and an interruption have one of their own. What was not judged, and what is no
-    evidence, is skipped. only_proven: what is merely suspect passes, and its finding is output."""
+    evidence, an interruption and an outdated entry of the expected failures have one of their own.
+    What was not judged, is no evidence or fails as expected is skipped. only_proven: what is
+    merely suspect passes, and its finding is output."""
     cases = list(_test_cases(report, only_proven))
     attributes = {
         "name": _clean(report.kernel),
@@ -66,11 +69,18 @@ def _test_cases(report: Report, only_proven: bool) -> Iterator[_TestCase]:
         if finding.across_cases:
             name = f"across cases/{subject(finding)}"
             yield _found(name, [finding], _headline(finding), only_proven)
+    for expected in report.expected_failures:
+        if expected.state == "failed" and expected.regime == WHOLE:
+            yield _TestCase(f"across cases/{expected.output}", "skipped", message=_why(expected))
     for what, why in not_judged(report):
         yield _TestCase(what, "skipped", message=why)
+    for expected in report.expected_failures:
+        if expected.outdated:
+            name = f"expected failures/{expected.entry}"
+            yield _TestCase(name, "failure", "outdated-expectations", expected_line(expected))
     if report.reason == "interrupted":
         yield _TestCase("whole run", "error", report.reason, meaning(report))
-    elif report.reason:
+    elif report.reason == "insufficient-evidence":
         result: Result = "skipped" if only_proven else "failure"
         yield _TestCase("enough evidence", result, report.reason, meaning(report))
 
@@ -88,6 +98,13 @@ def _judged(
     title = f"{name}/{output}"
     own = [f for f in report.findings if f.output == output and not f.across_cases]
     here = [f for f in own if f.regime == name]
+    expected = [
+        one
+        for one in report.expected_failures
+        if one.state == "failed" and one.regime == name and one.output in (output, CALL)
+    ]
+    if expected and not here:
+        return _TestCase(title, "skipped", message=_why(expected[0]))
     if counts.fail or counts.suspect:
         verdict = "fail" if counts.fail else "suspect"
         of_call = [f for f in report.findings if f.output is None] if counts.fail else []
@@ -99,6 +116,10 @@ def _judged(
     if not counts.passed:
         return _TestCase(title, "skipped", message="no evidence: zeros would have passed too")
     return _TestCase(title)
+
+
+def _why(expected: ExpectedFailure) -> str:
+    return f"expected to fail: {expected.reason}"
 
 
 def _found(title: str, findings: list[Finding], message: str, only_proven: bool) -> _TestCase:
@@ -131,7 +152,7 @@ def _add(suite: ElementTree.Element, kernel: str, case: _TestCase) -> None:
 def _add_properties(suite: ElementTree.Element, report: Report) -> None:
     properties = {
         "verdict": report.verdict,
-        "meaning": meaning(report),
+        "meaning": qualified(report, meaning(report)),
         "contract": report.contract,
         "conditions": ", ".join(conditions(report)),
         **{f"version of {name}": str(v) for name, v in versions_of(report.environment).items()},

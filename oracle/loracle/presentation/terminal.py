@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loracle.presentation.expected import expected_lines, qualified
 from loracle.presentation.wording import (
     blocks_of,
     conditions,
@@ -177,6 +178,7 @@ def _names(finding: Finding) -> str:
 def _show_remarks(report: Report, console: Console) -> None:
     remarks = [(f"skipped: {what}", why) for what, why in not_judged(report)]
     remarks += [("note", note) for note in report.notes]
+    remarks += expected_lines(report)
     if remarks:
         console.print()
     for what, why in remarks:
@@ -184,7 +186,8 @@ def _show_remarks(report: Report, console: Console) -> None:
 
 
 def _verdict_line(report: Report) -> Text:
-    line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ", meaning(report))
+    line = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), ": ")
+    line.append(qualified(report, meaning(report)))
     facts = strength(report)
     if facts:
         line.append(f"\n{', '.join(facts)}", style="dim")
