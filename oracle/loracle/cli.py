@@ -283,7 +283,8 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that loracle writes.
 
-    NAME is report (what `loracle validate --json` writes) if it is omitted.
+    NAME is report (what `loracle validate --json` writes, and the default) or vectors (the manifest
+    of `loracle vectors build`).
     """
     from loracle.schema import schema_text
 

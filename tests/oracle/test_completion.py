@@ -40,7 +40,7 @@ def proposed(line: str) -> list[str]:
         ("validate autog", {"autograd"}),
         ("validate my_ker", {"my_ker"}),
         ("completion ", set(SHELLS)),
-        ("schema ", {"report"}),
+        ("schema ", {"report", "vectors"}),
     ],
 )
 def test_names_are_proposed(line: str, expected: set[str]) -> None:

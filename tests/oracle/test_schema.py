@@ -45,8 +45,9 @@ def undescribed(data: Any, schema: dict[str, Any], where: str = "") -> Iterator[
                 yield f"{where}.{name}"
 
 
-def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+@pytest.mark.parametrize("name", schema_names())
+def test_every_schema_is_one(name: str) -> None:
+    Draft202012Validator.check_schema(json.loads(schema_text(name)))
 
 
 @pytest.mark.parametrize("kernel", ["autograd", forgets_scaling, raises, draws])

@@ -8,18 +8,22 @@ from loracle.errors import UsageError
 
 __all__ = ["schema_names", "schema_text"]
 
-_SUFFIX = ".schema.json"
+_FILES = {
+    "report": ("loracle.schema", "report.schema.json"),
+    "vectors": ("loracle.vectors", "schema.json"),
+}
+"""By name, the package and the file in it."""
 
 
 def schema_names() -> list[str]:
     """The names that `schema_text` knows."""
-    files = (file.name for file in resources.files(__name__).iterdir())
-    return sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX))
+    return list(_FILES)
 
 
 def schema_text(name: str) -> str:
     """The schema called `name` as JSON; raises UsageError, naming what there is, if there is
     none."""
-    if name not in schema_names():
-        raise UsageError(f"unknown schema {name!r}; known: {', '.join(schema_names())}")
-    return resources.files(__name__).joinpath(f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    if name not in _FILES:
+        raise UsageError(f"unknown schema {name!r}; known: {', '.join(_FILES)}")
+    package, file = _FILES[name]
+    return resources.files(package).joinpath(file).read_text(encoding="utf-8")
