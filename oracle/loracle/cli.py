@@ -113,6 +113,7 @@ def _commands() -> None:
 @click.argument("target", shell_complete=complete_targets)
 @click.option(
     "--contract",
+    metavar="NAME",
     shell_complete=complete_contracts,
     help="What TARGET promises; inferred from its parameters if omitted.",
 )
@@ -120,6 +121,7 @@ def _commands() -> None:
     "--dtype",
     default="float32",
     show_default=True,
+    metavar="NAME",
     shell_complete=complete_dtypes,
     help="float64, float32, bfloat16, float16.",
 )
@@ -127,11 +129,13 @@ def _commands() -> None:
     "--device",
     default="cpu",
     show_default=True,
+    metavar="NAME",
     shell_complete=complete_devices,
     help="cpu or cuda.",
 )
 @click.option(
     "--machine",
+    metavar="NAME",
     shell_complete=complete_machines,
     help="The arithmetic to judge it by; the widest one if omitted.",
 )

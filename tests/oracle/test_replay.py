@@ -287,6 +287,9 @@ def test_other_mistakes_are_one_line_too(
     for number in (0, 3, -1):
         assert run(folder / "wrong.json", f"--finding={number}") == 2
         assert f"has no finding {number}; it has 1: fail " in complaint(capsys)
+    assert run(folder / "wrong.json", "--target", "moved.py:wrong") == 2
+    assert "no file moved.py" in (err := complaint(capsys))
+    assert "--target says where the kernel is now" in err
     assert run(folder / "wrong.json", "--inputs", "x.pkl") == 2
     assert "name a file that ends in .npz or .safetensors" in complaint(capsys)
     assert run(folder / "wrong.json", "--inputs", tmp_path / "no" / "x.npz") == 2

@@ -37,6 +37,7 @@ _INTERRUPTED = 130
 )
 @click.option(
     "--target",
+    metavar="TARGET",
     shell_complete=complete_targets,
     help="Where the kernel is now, if not where it was.",
 )

@@ -10,6 +10,7 @@ from loracle.cases import Case, Inputs
 from loracle.contracts import contract_named
 from loracle.errors import UsageError
 from loracle.generation import generate
+from loracle.harness.targets import parse_target
 from loracle.report import Finding, Report
 from loracle.request import chosen_cases
 from loracle.validation import OnProgress, validate
@@ -76,6 +77,10 @@ def rerun(
             f"the report is of a callable, {data['kernel']}: name it as a TARGET with --target"
             " package.module:name, or run the call that its finding gives under replay"
         )
+    try:
+        parse_target(target, contract_named(data["contract"]))
+    except UsageError as error:
+        raise UsageError(f"{error}; --target says where the kernel is now") from None
     chosen: dict[str, Any] = {"only_cases": [finding["case"].partition(" ")[0]]}
     if finding["across_cases"]:
         chosen = {name: request.get(name) for name in ("cases", "regimes", "only_cases")}
