@@ -39,7 +39,7 @@ give to grad_x does not cancel in a designed case."""
 
 _SQUARE_SCALINGS = ((2.25, 1.5625, -0.5625), (1.5625, 2.25, -0.5625), (-0.5625, -1.5625, 2.25))
 _SCALES = (0.625, 0.53125, 0.3125)
-_SQUARE_SCALES = (0.5625, 0.390625, 0.31640625)
+_SQUARE_SCALES = (0.5625, 0.390625, 0.765625)
 """Of the softmax; see `BETAS` of the other attention contracts."""
 
 _SCORES = (2.0, 0.5, 8.0)
@@ -168,7 +168,8 @@ def _coherent(
     is large in leading ones; K of the second half, which has the sign of q_jl - <f_j, q_j>: that is
     positive for leading keys alone, so that p K does not cancel, nor p^T Q over the tokens in the
     second half of the channels, nor the others in the first. Weights have the sign of their
-    scaling."""
+    scaling. Under a mask the first queries see leading keys alone, where q - <f, q> cancels: they
+    count little."""
     batch, length, model, rank = (sizes[n] for n in ("batch", "length", "model", "r"))
     half = model // 2
     x = positive(generator, batch, length, model)
@@ -176,7 +177,10 @@ def _coherent(
     x[:, leading, half:] *= -1
     x[:, :, :half] /= 4
     x[:, leading, :half] *= 8
-    tensors = {"x": x, "grad_output": positive(generator, batch, length, _widths(sizes)["q"])}
+    upstream = positive(generator, batch, length, _widths(sizes)["q"])
+    if scalars["causal"]:
+        upstream[:, leading] /= 64
+    tensors = {"x": x, "grad_output": upstream}
     for m, width in _widths(sizes).items():
         scale = 0.5 if m == "v" else 0.25
         sign = np.sign(scalars[f"scaling_{m}"])

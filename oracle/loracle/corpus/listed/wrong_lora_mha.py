@@ -189,7 +189,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         _TAIL,
         hypotheses=("dropped-tail",),
         outputs=_ALL_OUTPUTS,
-        unnamed_in=("bfloat16", "float16"),
+        unnamed_in=("bfloat16",),
     ),
     _layer(
         "projections-mixed",
