@@ -50,6 +50,10 @@ _SATURATED_SCORE = 100.0
 _LONG_SCORE = 0.5
 _AVERAGING_SCORE = 0.3
 _MASSIVE_SCORE = 2e3
+_LARGEST_FACTOR = 256.0
+_MOST_MASSIVE = 4096.0
+"""Draws whose scores are tiny by chance are left below what they should have: float16 ends early."""
+
 _DRAWS = 32
 _CANCELLING = -15 / 16
 _LAYOUTS = ("transposed", "sliced", "expanded")
@@ -214,8 +218,9 @@ def _scores(raw: Raw) -> Array:
 
 
 def _with_largest_score(raw: Raw, largest: float) -> Raw:
-    """Q, by its weights, is multiplied by a factor with which the largest score is this one."""
-    factor = largest / np.abs(_scores(raw)).max()
+    """Q, by its weights, is multiplied by a factor with which the largest score is this one, or
+    smaller where that takes too large a factor."""
+    factor = min(largest / np.abs(_scores(raw)).max(), _LARGEST_FACTOR)
     for name in ("weight_q", "lora_b_q"):
         raw.tensors[name] *= factor
     return raw
@@ -286,7 +291,7 @@ def _massive_query(generator: np.random.Generator, sizes: Sizes, index: int) -> 
         ordered = np.sort(scores, axis=1)
         margin = float(((ordered[:, -1] - ordered[:, -2]) / natural.max(axis=1)).min())
         if margin > best:
-            best, found = margin, (raw, _MASSIVE_SCORE / ordered[:, -1].max())
+            best, found = margin, (raw, min(_MASSIVE_SCORE / ordered[:, -1].max(), _MOST_MASSIVE))
     assert found is not None
     raw, massive = found
     raw.tensors["x"][0, -1, 0] = massive
