@@ -52,7 +52,7 @@ _AVERAGING_SCORE = 0.3
 _MASSIVE_SCORE = 2e3
 _LARGEST_FACTOR = 256.0
 _MOST_MASSIVE = 4096.0
-"""Draws whose scores are tiny by chance are left below what they should have: float16 ends early."""
+"""Draws whose scores are tiny by chance stay below what they should have: float16 ends early."""
 
 _DRAWS = 32
 _CANCELLING = -15 / 16
