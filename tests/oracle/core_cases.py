@@ -18,9 +18,10 @@ from loracle_reference.arithmetic import Double
 from loracle_reference.floating_point import FORMATS, machine_model
 
 DTYPES = tuple(FORMATS)
-CONTRACT_NAMES = tuple(CONTRACTS)
-PAIRS = [(name, regime) for name, c in CONTRACTS.items() for regime in regimes_of(c)]
-"""Every contract with every regime that serves it."""
+CONTRACT_NAMES = tuple(name for name in CONTRACTS if name != "lora-mha")
+"""Without lora-mha, whose sizes, inputs and plants are unlike the others': see test_mha_*.py."""
+PAIRS = [(name, regime) for name in CONTRACT_NAMES for regime in regimes_of(CONTRACTS[name])]
+"""Every one of these contracts with every regime that serves it."""
 
 seeds = st.integers(0, 2**31)
 indices = st.integers(0, 40)

@@ -21,6 +21,8 @@ from loracle.harness.layouts import laid_out
 
 Call = dict[str, Tensor | float]
 
+GRADIENTS_OF_INPUTS = ("lora-linear", "lora-mha")
+
 # Errors relative to the largest entry of an output. On the inputs below every right kernel stays
 # below, and every wrong one comes out above.
 THRESHOLDS = {"float64": 1e-11, "float32": 1e-4, "bfloat16": 0.1, "float16": 0.03}
@@ -84,6 +86,28 @@ def _attention(
     return inputs
 
 
+def _mha(
+    seed: int, sizes: tuple[int, ...], heads: tuple[int, int], *, causal: bool, scores: float = 1.0
+) -> Call:
+    """sizes: batch, length, model, head_dim, r."""
+    g = torch.Generator().manual_seed(seed)
+    batch, length, model, head_dim, rank = sizes
+    inputs: Call = {
+        "x": _normal(g, batch, length, model),
+        "grad_output": _normal(g, batch, length, heads[0] * head_dim),
+        "softmax_scale": 0.75 * scores,
+        "num_heads": heads[0],
+        "num_kv_heads": heads[1],
+        "causal": causal,
+    }
+    for m, count, s in (("q", heads[0], 1.5), ("k", heads[1], -0.75), ("v", heads[1], 1.25)):
+        inputs[f"weight_{m}"] = _normal(g, count * head_dim, model, scale=0.4)
+        inputs[f"lora_a_{m}"] = _normal(g, rank, model, scale=0.4)
+        inputs[f"lora_b_{m}"] = _normal(g, count * head_dim, rank, scale=0.4)
+        inputs[f"scaling_{m}"] = s
+    return inputs
+
+
 def _without_b(call: Call) -> Call:
     return {k: torch.zeros_like(v) if k in ("lora_b", "b") else v for k, v in call.items()}  # type: ignore[arg-type]
 
@@ -127,6 +151,11 @@ GENERIC: Mapping[str, tuple[Call, ...]] = {
         _attention(8, 11, 21, 6, 3, -0.75),
         _attention(9, 9, 9, 4, 2, 1.25),
     ),
+    "lora-mha": (
+        _mha(20, (2, 7, 6, 3, 3), (6, 2), causal=True),
+        _mha(21, (2, 7, 6, 3, 3), (6, 2), causal=False),
+        _mha(22, (1, 9, 8, 4, 2), (2, 2), causal=True),
+    ),
 }
 # More keys than a block of 64: for the wrong kernels alone, because right ones that keep partial
 # sums in 16 bits stray further here than the threshold of this file allows.
@@ -134,6 +163,7 @@ LONG: Mapping[str, tuple[Call, ...]] = {
     "lora-linear": (_linear(13, 2, 71, 21, 18, 3, 1.5),),
     "aloragc": (_aloragc(12, 5, 130, 4, 2), _aloragc(14, 18, 5, 4, 2)),
     "lora-attention": (_attention(15, 100, 21, 4, 2, 1.25),),
+    "lora-mha": (_mha(23, (1, 21, 6, 3, 2), (2, 1), causal=True),),
 }
 # B = 0, a rank of one, scores of a hundred: for the wrong kernels that are named alone, because a
 # right output is noise beside a zero truth, or has lost its digits.
@@ -154,6 +184,7 @@ LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {
     "lora-linear": (),
     "aloragc": (_aloragc(10, 5, 7, 4, 2, scores=800.0),),
     "lora-attention": (_attention(11, 5, 7, 4, 2, 1.5, scores=800.0),),
+    "lora-mha": (_mha(24, (1, 5, 6, 3, 2), (2, 1), causal=True, scores=800.0),),
 }
 
 
@@ -186,6 +217,10 @@ def _truth(contract: str, call: Call) -> dict[str, Tensor]:
         scores = t["c1"] @ (t["w"] + t["b"] @ t["a"]) @ t["c2"].T
         loss = 0.5 * (scores.softmax(1) @ t["c3"] - t["y"]).square().sum()
         leaves = ("a", "b")
+    elif contract == "lora-mha":
+        output = _attended(call, t)
+        loss = (output * t["grad_output"]).sum()
+        leaves = ("x", *(f"lora_{f}_{m}" for m in "qkv" for f in "ab"))
     else:
         q, k, v = (
             t[f"x_{m}"] @ (t[f"w_{m}"] + call["scaling"] * (t[f"b_{m}"] @ t[f"a_{m}"]))
@@ -196,7 +231,29 @@ def _truth(contract: str, call: Call) -> dict[str, Tensor]:
         leaves = tuple(f"{f}_{m}" for m in "qkv" for f in "ab")
     gradients = torch.autograd.grad(loss, [t[name] for name in leaves])
     truth = {f"grad_{name}": g for name, g in zip(leaves, gradients, strict=True)}
-    return {"output": output.detach(), **truth} if contract == "lora-linear" else truth
+    return {"output": output.detach(), **truth} if contract in GRADIENTS_OF_INPUTS else truth
+
+
+def _attended(call: Call, t: Mapping[str, Tensor]) -> Tensor:
+    """One sample, one head and one query after the other."""
+    heads, kv_heads = int(call["num_heads"]), int(call["num_kv_heads"])
+    q, k, v = (
+        t["x"] @ (t[f"weight_{m}"] + call[f"scaling_{m}"] * (t[f"lora_b_{m}"] @ t[f"lora_a_{m}"])).T
+        for m in "qkv"
+    )
+    width, length = q.shape[2] // heads, q.shape[1]
+    columns = []
+    for head in range(heads):
+        own = slice(head * width, (head + 1) * width)
+        first = head * kv_heads // heads * width
+        read = slice(first, first + width)
+        rows = []
+        for i in range(length):
+            keys = slice(i + 1 if call["causal"] else length)
+            scores = call["softmax_scale"] * (q[:, i : i + 1, own] @ k[:, keys, read].mT)
+            rows.append(scores.softmax(2) @ v[:, keys, read])
+        columns.append(torch.cat(rows, 1))
+    return torch.cat(columns, 2)
 
 
 def _defects(

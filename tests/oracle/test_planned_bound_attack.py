@@ -79,7 +79,7 @@ def test_the_attack_reaches_most_of_the_bound_and_never_exceeds_it(
 @settings(max_examples=6)
 @given(data=st.data(), seed=st.integers(0, 10**6))
 @pytest.mark.parametrize("machine", ["widest", "f32-accumulate:4", "hopper"])
-@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize("contract", PLANS)
 def test_no_attack_exceeds_the_bound_in_any_regime(
     contract: str, machine: str, data: st.DataObject, seed: int
 ) -> None:

@@ -27,7 +27,7 @@ from loracle_reference.floating_point import machine_model, round_to_format
 
 from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, seeds
 
-OUTPUTS = [(name, output) for name, c in CONTRACTS.items() for output in c.outputs]
+OUTPUTS = [(name, output) for name in CONTRACT_NAMES for output in CONTRACTS[name].outputs]
 
 Gradient = Callable[..., dict[str, Any]]
 

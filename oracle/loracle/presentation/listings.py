@@ -102,6 +102,8 @@ def _signature(contract: Contract) -> Table:
     rows.add_row("takes", _shapes(contract.tensors))
     if contract.scalars:
         rows.add_row("floats", ", ".join(contract.scalars))
+    if contract.options:
+        rows.add_row("others", ", ".join(contract.options))
     rows.add_row("returns", _shapes(contract.outputs))
     return rows
 

@@ -71,7 +71,7 @@ def _product(left: Array, right: Array) -> Array:
 
 def _times(left: Array, right: Array) -> Array:
     """left * right rounded up, with 0 * inf = 0."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         product = left * right
     if np.isfinite(product).all():
         return _up(product)

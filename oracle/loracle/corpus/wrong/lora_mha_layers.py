@@ -21,7 +21,6 @@ __all__ = [
     "grad_x_without_values",
     "heads_not_moved_back",
     "key_rank_axis_permuted",
-    "last_row_of_grad_x_unwritten",
     "scaling_missing_in_grad_b_v",
     "scaling_of_q_used_for_k",
     "scaling_squared_in_keys",
@@ -151,12 +150,3 @@ def x_overwritten(**call: Unpack[LoraMhaCall]) -> Outputs:
     results = run(call)
     results["grad_x"] = call["x"].copy_(results["grad_x"])
     return results
-
-
-@kernel
-def last_row_of_grad_x_unwritten(**call: Unpack[LoraMhaCall]) -> Outputs:
-    """The last token of dX is memory that nobody wrote."""
-    results = run(call)
-    grad_x = torch.empty_like(results["grad_x"])
-    grad_x.flatten(0, 1)[:-1] = results["grad_x"].flatten(0, 1)[:-1]
-    return results | {"grad_x": grad_x}

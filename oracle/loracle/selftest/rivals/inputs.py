@@ -69,8 +69,21 @@ def _lora_attention(normal: Normal, length: int, width: int, rank: int) -> Call:
     return {**call, "scaling": _SCALING, "beta": width**-0.5, "y": normal(length, width)}
 
 
+def _lora_mha(normal: Normal, length: int, width: int, rank: int) -> Call:
+    heads, kv_heads = 4, 2
+    call: Call = {"x": normal(_BATCH, length, width), "grad_output": normal(_BATCH, length, width)}
+    for m, out in (("q", width), ("k", width // 2), ("v", width // 2)):
+        call[f"weight_{m}"] = normal(out, width, scale=width**-0.5)
+        call[f"lora_a_{m}"] = normal(rank, width, scale=width**-0.5)
+        call[f"lora_b_{m}"] = normal(out, rank, scale=rank**-0.5)
+        call[f"scaling_{m}"] = _SCALING
+    options = {"num_heads": heads, "num_kv_heads": kv_heads, "causal": True}
+    return {**call, **options, "softmax_scale": (width // heads) ** -0.5}
+
+
 _MAKERS: Mapping[str, Callable[[Normal, int, int, int], Call]] = {
     "lora-linear": _lora_linear,
     "aloragc": _aloragc,
     "lora-attention": _lora_attention,
+    "lora-mha": _lora_mha,
 }

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from loracle.contracts import CONTRACTS
-from loracle.corpus.right import aloragc, lora_attention, lora_linear
+from loracle.corpus import mha_steps
+from loracle.corpus.calls import LoraMhaCall
+from loracle.corpus.right import aloragc, lora_attention, lora_linear, lora_mha
 from loracle.selftest.rivals.inputs import Call, in_dtype
 
 __all__ = ["applies", "check"]
@@ -24,6 +26,7 @@ _EAGER: Mapping[str, Kernel] = {
     "lora-linear": lora_linear.eager_autograd,
     "aloragc": aloragc.eager_autograd,
     "lora-attention": lora_attention.eager_autograd,
+    "lora-mha": lora_mha.repeat_kv,
 }
 
 
@@ -57,8 +60,8 @@ def _twice_eager(contract: str, kernel: Kernel, call: Call) -> None:
 
 
 def _gradcheck(contract: str, kernel: Kernel, call: Call) -> None:
-    """The kernel's gradients as the backward pass of the exact forward pass; of `lora-linear`,
-    which has one of its own, that too."""
+    """The kernel's gradients as the backward pass of the exact forward pass; of contracts
+    with an output, whose kernels have a forward pass of their own, that too."""
     names = [n.removeprefix("grad_") for n in CONTRACTS[contract].outputs if n.startswith("grad_")]
     leaves = [cast(Tensor, call[name]).clone().requires_grad_() for name in names]
 
@@ -69,7 +72,7 @@ def _gradcheck(contract: str, kernel: Kernel, call: Call) -> None:
         return {n: v.detach() if isinstance(v, Tensor) else v for n, v in results.items()}
 
     forwards = [_FORWARDS[contract]]
-    if contract == "lora-linear":
+    if "output" in CONTRACTS[contract].outputs:
         forwards.append(lambda **arguments: called(**arguments)["output"])
     for forward in forwards:
         torch.autograd.gradcheck(_function(called, forward, call, names), leaves)
@@ -129,10 +132,15 @@ def _lora_attention_loss(**call: Any) -> Tensor:
     return cast(Tensor, 0.5 * (z - call["y"]).square().sum())
 
 
+def _lora_mha_output(**call: Any) -> Tensor:
+    return mha_steps.run(cast(LoraMhaCall, call))["output"]
+
+
 _FORWARDS: Mapping[str, Callable[..., Tensor]] = {
     "lora-linear": _lora_linear_output,
     "aloragc": _aloragc_loss,
     "lora-attention": _lora_attention_loss,
+    "lora-mha": _lora_mha_output,
 }
 
 _CHECKS: Mapping[str, Callable[[str, Kernel, Call], None]] = {

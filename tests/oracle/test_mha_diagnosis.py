@@ -1,0 +1,146 @@
+"""lora-mha: the forms of the diagnosis are the specification's, and every class is told from the
+others.
+
+Most classes are planted by the corpus, whose wrong kernels must be named (test_corpus.py); here are
+the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from loracle.cases import Case, Inputs
+from loracle.contracts import CONTRACTS
+from loracle.corpus.calls import LoraMhaCall
+from loracle.corpus.catalogue import WRONG
+from loracle.corpus.mha_steps import project_back, run
+from loracle.diagnosis import Evidence
+from loracle.diagnosis.hypotheses import NAMES, TABLES
+from loracle.diagnosis.labels import term_of
+from loracle.diagnosis.mha_forms import problem_of, result
+from loracle.generation import generate
+
+from .core_cases import default_run, in_double
+from .other_evaluations import in_torch
+from .planted import Array, Plant, failing, names
+
+MHA = CONTRACTS["lora-mha"]
+SEED = 2
+"""That of the corpus' short form, so that references are shared."""
+
+Run = Callable[..., dict[str, torch.Tensor]]
+
+
+def planted_by(wrong: Callable[[LoraMhaCall], dict[str, torch.Tensor]]) -> Plant:
+    def plant(case: Case, inputs: Inputs, output: str) -> Array:
+        def kernel(**call: Any) -> Any:
+            return wrong(cast(LoraMhaCall, call))
+
+        return in_torch(kernel, case, inputs)[output]
+
+    return plant
+
+
+def scaled(output: str, factor: Callable[[LoraMhaCall], float]) -> Plant:
+    def wrong(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+        results = run(call)
+        return results | {output: results[output] * factor(call)}
+
+    return planted_by(wrong)
+
+
+def without_base(call: LoraMhaCall, m: str, grad: torch.Tensor) -> dict[str, torch.Tensor]:
+    found = project_back(call, m, grad)
+    weight = cast(dict[str, torch.Tensor], call)[f"weight_{m}"]
+    return {**found, "x": found["x"] - grad @ weight}
+
+
+def twice(call: LoraMhaCall, m: str, grad: torch.Tensor) -> dict[str, torch.Tensor]:
+    found = project_back(call, m, grad)
+    return {**found, "x": 2 * found["x"]} if m == "k" else found
+
+
+def over_queries(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(scores.masked_fill(~seen, -torch.inf), dim=-2)
+
+
+def unnormalised(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    hidden = scores.masked_fill(~seen, -torch.inf)
+    return torch.exp(hidden - hidden.amax(dim=-1, keepdim=True))
+
+
+def half_precision(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    return {name: value.to(torch.bfloat16).to(value.dtype) for name, value in run(call).items()}
+
+
+PLANTED: tuple[tuple[str, str, Plant], ...] = (
+    ("wrong-scaling", "grad_lora_b_k", scaled("grad_lora_b_k", lambda c: len(c["lora_a_k"]))),
+    ("factor-two", "grad_lora_a_q", scaled("grad_lora_a_q", lambda c: 2.0)),
+    (
+        "mean-instead-of-sum",
+        "grad_lora_a_v",
+        scaled("grad_lora_a_v", lambda c: 1 / c["x"].shape[1]),
+    ),
+    ("constant-factor", "output", scaled("output", lambda c: 1.375)),
+    ("missing-base-term", "grad_x", planted_by(lambda c: run(c, back=without_base))),
+    ("doubled-term", "grad_x", planted_by(lambda c: run(c, back=twice))),
+    ("softmax-along-wrong-axis", "output", planted_by(lambda c: run(c, softmax=over_queries))),
+    ("missing-normalization", "grad_lora_b_v", planted_by(lambda c: run(c, softmax=unnormalised))),
+    ("low-precision", "output", planted_by(half_precision)),
+)
+
+
+@pytest.mark.parametrize(("name", "output", "plant"), PLANTED, ids=[p[0] for p in PLANTED])
+def test_a_planted_mistake_is_named(name: str, output: str, plant: Plant) -> None:
+    assert name in names(failing("lora-mha", "float32", SEED, output, plant))
+
+
+def test_every_class_is_planted() -> None:
+    """Here or in the corpus: a new class in the table needs a wrong kernel."""
+    corpus = {n for entry in WRONG if entry.contract == "lora-mha" for n in entry.hypotheses}
+    assert NAMES["lora-mha"] <= corpus | {name for name, _, _ in PLANTED}
+
+
+def test_what_is_of_no_class_has_no_name() -> None:
+    """The truth plus its own largest entry, and the outputs of other samples."""
+
+    def offset(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+        return {name: value + value.abs().max() for name, value in run(call).items()}
+
+    for output in ("output", "grad_lora_a_k"):
+        assert names(failing("lora-mha", "float32", SEED, output, planted_by(offset))) == []
+
+
+def test_the_forms_are_those_of_the_specification() -> None:
+    """Nothing changed, they give the truth: a term, a sign or a factor of a form that was wrong
+    would make every hypothesis wrong that is built on it."""
+    for case in default_run("lora-mha", "float32", SEED)[::4]:
+        inputs = generate(case)
+        for output, expected in in_double(MHA, inputs).items():
+            e = Evidence(MHA, inputs, output, expected, expected, 1.0, "float32")
+            found = result(output, problem_of(e))
+            largest = np.abs(expected).max()
+            assert np.allclose(found, expected, rtol=1e-9, atol=1e-11 * largest + 1e-13), case
+
+
+def test_every_hypothesis_has_the_shape_of_its_output_and_a_term() -> None:
+    """On one case with groups; one that does not apply says so by None, not by an exception."""
+    cases = default_run("lora-mha", "float64", SEED)
+    case = next(c for c in cases if dict(c.sizes)["num_heads"] == 6 and dict(c.sizes)["length"] > 3)
+    inputs = generate(case)
+    for output, truth in in_double(MHA, inputs).items():
+        e = Evidence(MHA, inputs, output, truth, truth, 1.0, "float64")
+        applied = {h: h.wrong_truth(e) for h in TABLES["lora-mha"].mistakes}
+        assert sum(wrong is not None for wrong in applied.values()) > 60
+        for hypothesis, wrong in applied.items():
+            if wrong is None:
+                continue
+            assert wrong.shape == truth.shape, hypothesis.explanation
+            term = term_of("lora-mha", hypothesis.term, output)
+            assert term
+            assert "{" not in term
