@@ -65,7 +65,8 @@ class LoRA_QKV(torch.autograd.Function):
 
 class LoRA_MLP(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, X, gW, gQ, gA, gB, gS, uW, uQ, uA, uB, uS, dW, dQ, dA, dB, dS, act, back, inplace):
+    def forward(ctx, X, *rest):
+        gW, _, gA, gB, gS, uW, _, uA, uB, uS, dW, _, dA, dB, dS, act, back, inplace = rest
         e, g = forward(X, gW, gA, gB, gS), forward(X, uW, uA, uB, uS)
         ctx.save_for_backward(X, gW, gA, gB, uW, uA, uB, dW, dA, dB, e, g)
         ctx.rest = gS, uS, dS, back
