@@ -33,11 +33,17 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LORACLE_UNSLOTH", str(tmp_path))
     monkeypatch.setenv("LORACLE_AXOLOTL", str(tmp_path))
     monkeypatch.setenv("UNSLOTH_ALLOW_CPU", "1")
-    before = set(sys.modules)
+    # Where the real ones are installed, other tests may have loaded them.
+    real = {name: sys.modules.pop(name) for name in list(sys.modules) if _of_a_fake(name)}
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in FAKES or name.endswith(("unsloth_lora", "axolotl_lora")):
+    for name in list(sys.modules):
+        if _of_a_fake(name):
             del sys.modules[name]
+    sys.modules.update(real)
+
+
+def _of_a_fake(module: str) -> bool:
+    return module.partition(".")[0] in FAKES or module.endswith(("unsloth_lora", "axolotl_lora"))
 
 
 @pytest.fixture
