@@ -92,7 +92,7 @@ def test_an_adapter_without_its_package_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ghost = Adapter("ghost", ("no-such-package",), {"aloragc": "a:b"}, "pip install ghost", "")
-    monkeypatch.setattr("loracle.adapters.ADAPTERS", {**ADAPTERS, "ghost": ghost})
+    monkeypatch.setattr("loracle.adapters.registry.ADAPTERS", {**ADAPTERS, "ghost": ghost})
     with pytest.raises(UsageError, match=r"needs no-such-package, .*: pip install ghost$"):
         parse_target("ghost")
 

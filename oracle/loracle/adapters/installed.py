@@ -12,9 +12,14 @@ from loracle.errors import UsageError
 
 __all__ = ["POINTERS", "installed_version", "package_folder"]
 
-POINTERS = {"axolotl": "LORACLE_AXOLOTL", "unsloth": "LORACLE_UNSLOTH"}
+POINTERS = {
+    "axolotl": "LORACLE_AXOLOTL",
+    "unsloth": "LORACLE_UNSLOTH",
+    "unsloth_zoo": "LORACLE_UNSLOTH",
+}
 """Environment variables that name the folder of an unpacked wheel or of a checkout, the one that
-holds the package; it is taken before what is installed."""
+holds the package; it is taken before what is installed. A variable of several packages names the
+folder of the first, and of the others if they are there too."""
 
 
 def installed_version(distribution: str) -> str | None:
@@ -54,8 +59,9 @@ def _pointed_at(package: str) -> Path | None:
     if not value:
         return None
     folder = Path(value).expanduser().absolute()
-    if not (folder / package).is_dir():
+    first = next(name for name, other in POINTERS.items() if other == variable)
+    if not (folder / first).is_dir():
         raise UsageError(
-            f"{variable}={value} holds no folder {package}: name the folder of an unpacked wheel"
+            f"{variable}={value} holds no folder {first}: name the folder of an unpacked wheel"
         )
-    return folder
+    return folder if (folder / package).is_dir() else None

@@ -46,7 +46,7 @@ def _qwen2(model: int, heads: int, kv_heads: int, head_dim: int) -> tuple[nn.Mod
     from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
     config = Qwen2Config(**_grouped(heads, kv_heads, head_dim))
-    config.head_dim = head_dim
+    config.head_dim = 2 * head_dim
     return Qwen2Attention(config, layer_idx=0), config
 
 
@@ -73,11 +73,12 @@ def _bert(model: int, heads: int, kv_heads: int, head_dim: int) -> tuple[nn.Modu
 
 def _grouped(heads: int, kv_heads: int, head_dim: int) -> dict[str, Any]:
     # hidden_size is that of projections which the case's own replace, and must suit the heads.
+    # A configuration with rotary embeddings wants an even head_dim: `_kernel` sets the layer's.
     return {
-        "hidden_size": heads * head_dim,
+        "hidden_size": 2 * heads * head_dim,
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
-        "head_dim": head_dim,
+        "head_dim": 2 * head_dim,
     }
 
 
@@ -90,6 +91,8 @@ def _kernel(
     def make(model: int, heads: int, kv_heads: int, head_dim: int) -> nn.Module:
         layer, config = build(model, heads, kv_heads, head_dim)
         config._attn_implementation = implementation
+        if hasattr(layer, "head_dim"):
+            layer.head_dim = head_dim
         return layer
 
     return kernel_of_module(make, name=name)

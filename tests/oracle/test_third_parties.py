@@ -1,0 +1,167 @@
+"""`loracle adapters`: the list, and the table of verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loracle.adapters import ADAPTERS, Adapter, installed_version
+from loracle.cli import main
+from loracle.declaration import Declaration
+from loracle.errors import UsageError
+from loracle.presentation.listings import adapter_list
+from loracle.presentation.terminal import make_console
+from loracle.report import Report
+from loracle.third_parties.judging import judged
+from loracle.third_parties.table import sheet
+
+from .conftest import failing_report, passing_report
+
+THERE = Adapter(
+    "there",
+    ("torch",),
+    {"lora-linear": "m:f", "lora-mha": "m:g"},
+    "pip install torch",
+    "what is there",
+    declaration=Declaration(unsupported=("float64", "layouts")),
+    unsupported_on={"cuda": ("float16",)},
+    outputs_on={"cpu": ("output",)},
+    remark="It is there.",
+)
+GONE = Adapter("gone", ("no-such-thing", "torch"), {"aloragc": "m:h"}, "pip install it", "not here")
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    status = ended.value.code
+    assert isinstance(status, int) or status is None
+    return status or 0
+
+
+def shown(*adapters: Adapter) -> str:
+    console = make_console()
+    console.width = 200
+    with console.capture() as capture:
+        console.print(adapter_list(adapters))
+    return capture.get()
+
+
+def test_the_list_says_what_is_found_declared_and_how_to_install() -> None:
+    text = shown(THERE, GONE)
+    assert f"torch {installed_version('torch')}" in text
+    assert "lora-linear, lora-mha" in text
+    for words in (
+        "unsupported: float64, layouts",
+        "unsupported on cuda: float16",
+        "outputs on cpu: output",
+        "It is there.",
+        "no-such-thing missing",
+        "pip install it",
+    ):
+        assert words in text
+
+
+def test_named_adapters_alone_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("adapters", "peft-dora", "loralib") == 0
+    text = capsys.readouterr().out
+    assert "peft-dora" in text
+    assert "norm is detached" in text.replace("\n", " ")
+    assert "torch-sdpa" not in text
+
+
+@pytest.mark.parametrize("option", [["--dtype", "float32"], ["--cases", "1"], ["--seed", "0"]])
+def test_options_of_the_judgement_need_it(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("adapters", *option) == 2
+    assert capsys.readouterr().err == f"Error: {option[0]} has a meaning with --judge alone\n"
+    assert run("adapters", "pefd") == 2
+    assert "did you mean peft" in capsys.readouterr().err
+    assert run("adapters", "--judge", "--dtype", "int8", "peft") == 2
+
+
+def outcomes_of(judge: Callable[..., Report]) -> list[Any]:
+    return list(judged([THERE, GONE], ["float32", "float64"], judge))
+
+
+def test_every_contract_and_dtype_is_judged_and_what_is_not_says_why() -> None:
+    def judge(adapter: Adapter, contract: str, dtype: str) -> Report:
+        if contract == "lora-mha":
+            raise UsageError("cannot load it:\n no GPU")
+        return passing_report()
+
+    outcomes = outcomes_of(judge)
+    told = [(o.adapter.name, o.contract, o.dtype, o.report is None, o.reason) for o in outcomes]
+    declared, missing = "declares that it does not support it", "not installed: no-such-thing"
+    assert told == [
+        ("there", "lora-linear", "float32", False, ""),
+        ("there", "lora-linear", "float64", True, declared),
+        ("there", "lora-mha", "float32", True, "cannot load it: no GPU"),
+        ("there", "lora-mha", "float64", True, declared),
+        ("gone", "aloragc", "float32", True, missing),
+        ("gone", "aloragc", "float64", True, missing),
+    ]
+
+
+def test_the_table_has_verdict_numbers_and_findings() -> None:
+    report = failing_report()
+    table = sheet(outcomes_of(lambda *_: report))
+    assert table.rows[0][:5] == (
+        "there",
+        f"torch {installed_version('torch')}",
+        "lora-linear",
+        "float32",
+        "fail",
+    )
+    for finding in report.findings:
+        for diagnosis in finding.diagnosis:
+            assert diagnosis.hypothesis in table.rows[0][-1]
+    assert table.marked == {0, 2}
+    assert table.rows[4][4:] == ("-", "-", "-", "not installed: no-such-thing")
+    assert "there: It is there." in table.notes
+
+
+def test_judging_writes_the_table_and_counts_what_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def validate(kernel: str, **options: Any) -> Report:
+        asked.append((kernel, options["contract"], options["dtype"]))
+        return failing_report() if kernel == "loralib" else passing_report()
+
+    monkeypatch.setattr("loracle.validation.validate", validate)
+    path = tmp_path / "table.md"
+    given = ("adapters", "peft", "--judge", "--dtype", "float16", "--markdown", str(path))
+    assert run(*given) == 0
+    assert asked == [("peft", "lora-linear", "float16")]
+    text = path.read_text()
+    assert "loracle adapters peft --judge --dtype float16" in text
+    assert f"| peft | peft {installed_version('peft')} | lora-linear | float16 | pass |" in text
+    assert run("adapters", "peft", "loralib", "--judge") == 1
+    assert asked[1:] == [
+        (name, "lora-linear", dtype)
+        for name in ("peft", "loralib")
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert "fail" in capsys.readouterr().out
+
+
+def test_every_adapter_says_what_it_is_and_names_known_things() -> None:
+    from loracle.contracts import CONTRACTS
+    from loracle.generation import REGIMES
+    from loracle_reference.floating_point import FORMATS
+
+    for adapter in ADAPTERS.values():
+        assert adapter.description
+        assert "pip install" in adapter.install
+        assert set(adapter.contracts) <= set(CONTRACTS)
+        for device in ("cpu", "cuda"):
+            declared = adapter.declaration_on(device)
+            assert set(declared.unsupported) <= set(FORMATS) | set(REGIMES)
+            for contract in adapter.contracts:
+                assert set(declared.outputs or ()) <= set(CONTRACTS[contract].outputs)
