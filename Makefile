@@ -18,7 +18,8 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest mutation clean
+.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest vectors \
+	mutation clean
 
 demo: $(CORE)
 	$(BIN)/loracle demo
@@ -56,6 +57,11 @@ bench: $(CORE) $(PLOT)
 # test` runs the short form, as tests/oracle/test_corpus.py.
 selftest: $(CORE)
 	$(BIN)/loracle selftest --full --compare --markdown docs/measured/selftest.md
+
+# The certified vectors that come with the package; `make test` verifies them.
+vectors: $(CORE)
+	$(BIN)/loracle vectors build oracle/loracle/vectors/data
+	$(BIN)/loracle vectors verify
 
 # Trains with the almost-linear gradient; docs/fine-tuning.md includes what this writes.
 fine-tuning: $(CORE) $(PLOT)

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -15,9 +15,13 @@ import click
 from loracle import __version__
 from loracle.bench.command import bench
 from loracle.errors import UsageError
+from loracle.options import report_file_options
 from loracle.probe.command import probe
+from loracle.replay.command import command as replay
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
+from loracle.third_parties.command import adapters
+from loracle.vectors.command import vectors
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -110,9 +114,7 @@ def _commands() -> None:
 @click.option(
     "--epsilon", type=float, metavar="E", help="Promised error, absolute, in the max norm."
 )
-@click.option(
-    "--json", "json_path", metavar="FILE", help="Write the report there too; - is stdout."
-)
+@report_file_options
 @click.option(
     "--timeout",
     type=float,
@@ -144,6 +146,8 @@ def validate(
     only_cases: tuple[str, ...],
     epsilon: float | None,
     json_path: str | None,
+    html_path: str | None,
+    junit_path: str | None,
     timeout: float,
     repeats: int,
     compile_: bool,
@@ -158,13 +162,14 @@ def validate(
     Exits 0 if it passes, 1 if it fails or is suspect, 2 if the usage is bad.
     """
     from loracle import validation
-    from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.forms import report_forms
     from loracle.presentation.progress import ProgressDisplay
+    from loracle.presentation.report_files import ReportFiles
     from loracle.presentation.terminal import make_console, show
 
-    with ExitStack() as stack:
-        # Claimed first: nobody wants to learn after the run that its result cannot be kept.
-        file = None if json_path in (None, "-") else stack.enter_context(AtomicFile(json_path))
+    paths = {"json": json_path, "html": html_path, "junit": junit_path}
+    # Claimed first: nobody wants to learn after the run that its result cannot be kept.
+    with ReportFiles(report_forms(only_proven=only_proven), paths) as files:
         with ProgressDisplay(make_console(stderr=True)) as display:
             report = validation.validate(
                 target,
@@ -184,21 +189,9 @@ def validate(
                 expected_failures=expected_failures,
                 on_progress=display.update,
             )
-        if file is not None:
-            file.write(_as_json(report))
-    if json_path == "-":
-        click.echo(_as_json(report), nl=False)
-    show(report, make_console(stderr=json_path == "-"))
+        files.write(report)
+        show(report, make_console(stderr=files.to_stdout))
     return _status(report, only_proven=only_proven)
-
-
-@_commands.command()
-def adapters() -> None:
-    """List the third-party kernels that can be judged by name."""
-    from loracle.presentation.listings import adapter_table
-    from loracle.presentation.terminal import make_console
-
-    make_console().print(adapter_table())
 
 
 @_commands.command()
@@ -237,6 +230,18 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 
 
 @_commands.command()
+@click.argument("name", default="report")
+def schema(name: str) -> None:
+    """Print the JSON Schema of a file that loracle writes.
+
+    NAME is report (what `loracle validate --json` writes) if it is omitted.
+    """
+    from loracle.schema import schema_text
+
+    click.echo(schema_text(name), nl=False)
+
+
+@_commands.command()
 def demo() -> int:
     """Judge peft, loralib and torch, then two kernels that are wrong."""
     from loracle.demo.script import run_demo
@@ -245,10 +250,13 @@ def demo() -> int:
     return run_demo(make_console())
 
 
+_commands.add_command(adapters)
 _commands.add_command(bench)
 _commands.add_command(probe)
+_commands.add_command(replay)
 _commands.add_command(selftest)
 _commands.add_command(resolving_power)
+_commands.add_command(vectors)
 
 
 def _one_line(error: click.ClickException | UsageError) -> str:
@@ -258,12 +266,6 @@ def _one_line(error: click.ClickException | UsageError) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message.rstrip('.')} (see {error.ctx.command_path} --help)"
     return message
-
-
-def _as_json(report: Report) -> str:
-    import json
-
-    return json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
 def _status(report: Report, *, only_proven: bool) -> int:

@@ -232,6 +232,14 @@ def validate_in(
         false_alarm_probability=_false_alarms(collector),
         seconds=time.monotonic() - started,
         environment={**_versions(), **loaded.environment},
+        request={
+            "target": kernel if isinstance(kernel, str) else None,
+            "cases": cases,
+            "regimes": None if regimes is None else list(regimes),
+            "only_cases": None if only_cases is None else list(only_cases),
+            "timeout": float(timeout),
+        },
+        scatter=collector.scatter,
     )
 
 
