@@ -35,7 +35,7 @@ __all__ = ["Arguments", "arguments", "assert_conforms", "cases", "inputs"]
 _INDICES = 6
 """What the inputs of a regime depend on the index by repeats after so many."""
 
-_LARGEST = {"batch": 3, "length": 40, "L": 40, "M": 40}
+_LARGEST = {"batch": 3, "length": 40, "L": 40, "M": 40, "num_heads": 4, "num_kv_heads": 4}
 _LARGEST_WIDTH = 12
 _LARGEST_SEED = 2**16 - 1
 
@@ -50,8 +50,8 @@ def cases(
     """Cases of a contract in any of its regimes, or of those named, which shrink in this order:
     the sizes, the regime (the first is the simplest), the index, the seed.
 
-    dtype: a name or a torch.dtype. sizes: per symbol of the contract's shapes, a number or the
-    least and the greatest, instead of 1 to 40 for lengths, 3 for the batch and 12 for widths.
+    dtype: a name or a torch.dtype. sizes: per symbol, a number or the least and the greatest,
+    instead of 1 to 40 for lengths, 12 for widths, 4 for heads and 3 for the batch.
     Raises UsageError on a name that there is not.
     """
     promise = contract if isinstance(contract, Contract) else contract_named(str(contract))

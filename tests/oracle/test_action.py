@@ -50,7 +50,7 @@ def test_what_the_script_passes_are_options_of_validate() -> None:
     options = {name for parameter in validate.params for name in parameter.opts}
     script = STEPS["Judge"]["run"].partition("python -m loracle.testing")[0]
     passed = set(re.findall(r"(?<=[\s(])--[\w-]+", script))
-    assert passed - {"--html", "--junit"} <= options
+    assert passed <= options
     assert {"--dtype", "--seed", "--json", "--expected-failures", "--only-proven"} <= passed
 
 
@@ -115,11 +115,16 @@ def test_the_step_judges_every_target_in_every_dtype(runner: Runner) -> None:
         contract="lora-linear",
         dtype="float32",
         only_proven="true",
+        html="true",
+        junit="true",
         arguments="--regime tiny",
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert runner.outputs["verdict"] == "fail"
-    reports = sorted(Path(runner.outputs["reports"]).glob("*.json"))
+    folder = Path(runner.outputs["reports"])
+    names = {f"{number}.{form}" for number in (1, 2) for form in ("json", "html", "xml")}
+    assert {file.name for file in folder.iterdir()} == names
+    reports = sorted(folder.glob("*.json"))
     verdicts = [json.loads(report.read_text())["verdict"] for report in reports]
     assert verdicts == ["suspect", "fail"]
     assert "::group::my_kernels.py:right, float32, seed 0" in done.stdout
@@ -159,3 +164,23 @@ def test_a_summary_shows_findings_and_expected_failures(
     assert [worst_verdict([passing, failing], n) for n in (2, 3)] == ["fail", "error"]
     assert worst_verdict([passing], 1) == "pass"
     assert worst_verdict([], 0) == "error"
+
+
+def test_the_example_of_a_workflow_gives_inputs_that_there_are() -> None:
+    text = (ROOT / "docs/examples/loracle.yml").read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    (step,) = [s for s in job["steps"] if s.get("uses", "").startswith("loracle/loracle@")]
+    required = {name for name, value in ACTION["inputs"].items() if value.get("required")}
+    assert required <= set(step["with"]) <= set(ACTION["inputs"])
+
+
+def test_inputs_and_outputs_are_documented() -> None:
+    page = (ROOT / "docs/continuous-integration.md").read_text()
+    inputs, _, outputs = page.partition("| input | meaning |")[2].partition("| output | meaning |")
+
+    def names(table: str) -> set[str]:
+        cells = re.findall(r"^\| ([^|]+) \|", table.partition("\n\n")[0], flags=re.MULTILINE)
+        return {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)}
+
+    assert names(inputs) == set(ACTION["inputs"])
+    assert names(outputs) == set(ACTION["outputs"])

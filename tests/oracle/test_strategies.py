@@ -17,6 +17,7 @@ from loracle.adapters import autograd
 from loracle.cases import Case
 from loracle.contracts import CONTRACTS
 from loracle.errors import Declined, UsageError
+from loracle.evaluation import bind_sizes
 from loracle.generation import generate, regimes_of
 from loracle.generation.generate import case_of, resized
 
@@ -114,10 +115,10 @@ def test_every_regime_can_be_drawn_with_inputs_of_these_sizes(contract: str) -> 
         @settings(found, max_examples=4, phases=[Phase.generate])
         @given(case=strategies.cases(contract, regimes=[regime]))
         def draws(case: Case) -> None:
-            inputs = generate(case)
-            sizes = dict(case.sizes)
-            for name, shape in CONTRACTS[contract].tensors.items():
-                assert inputs.tensors[name].shape == tuple(sizes[symbol] for symbol in shape)
+            bound = bind_sizes(CONTRACTS[contract], generate(case))
+            common = bound.keys() & dict(case.sizes).keys()
+            assert len(common) > 2
+            assert all(bound[symbol] == dict(case.sizes)[symbol] for symbol in common)
 
         draws()
 
