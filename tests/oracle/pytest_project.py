@@ -72,7 +72,7 @@ def run_pytest(folder: Path, *arguments: str) -> Run:
         **{n: v for n, v in os.environ.items() if not n.startswith("PYTEST_")},
         "PYTHONPATH": os.pathsep.join(map(str, ROOTS)),
         "OMP_NUM_THREADS": "1",
-        # The plugin is an entry point only where loracle is installed, and is not to be there twice.
+        # Where loracle is installed the plugin is an entry point, and would be there twice.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "COLUMNS": "100",
     }

@@ -49,6 +49,7 @@ _UNRELATED = {
     "resolving_power",
     "selftest",
     "strategies.py",
+    "sweep",
     "testing",
 }
 """Packages on which no cached number depends."""
