@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loracle import strategies
     from loracle.adapters import ADAPTERS, Adapter
+    from loracle.cases import Case
     from loracle.contracts import CONTRACTS, Contract
     from loracle.declaration import Declaration, declare
     from loracle.errors import Declined, UsageError
@@ -22,6 +24,7 @@ __all__ = [
     "ADAPTERS",
     "CONTRACTS",
     "Adapter",
+    "Case",
     "Contract",
     "Declaration",
     "Declined",
@@ -33,6 +36,7 @@ __all__ = [
     "Verdict",
     "conformance",
     "declare",
+    "strategies",
     "validate",
 ]
 
@@ -41,6 +45,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ADAPTERS": "adapters",
     "Adapter": "adapters",
+    "Case": "cases",
     "CONTRACTS": "contracts",
     "Contract": "contracts",
     "Declaration": "declaration",
@@ -53,6 +58,7 @@ _HOME = {
     "Report": "report",
     "Verdict": "report",
     "conformance": "testing.conformance",
+    "strategies": "strategies",
     "validate": "validation",
 }
 
@@ -60,7 +66,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    value = module if name == "strategies" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -17,7 +17,8 @@ class Case:
     """Everything that determines the inputs, and nothing else (no arrays).
 
     sizes maps the symbols of the contract's shapes (L, M, d, r, batch, ...) to numbers; index
-    counts the cases of one regime. The inputs are made from it by `loracle.generation.generate`.
+    counts the cases of one regime. resized: the sizes are not those that its regime draws. The
+    inputs are made from it by `loracle.generation.generate`.
     """
 
     contract: str
@@ -26,11 +27,14 @@ class Case:
     seed: int
     index: int
     sizes: tuple[tuple[str, int], ...]
+    resized: bool = False
 
     @property
     def key(self) -> str:
-        """`regime:index`, which with contract, dtype and seed names the case (`--case`)."""
-        return f"{self.regime}:{self.index}"
+        """`regime:index`, followed if resized by `@` and the sizes (`L=17,M=3,...`), which with
+        contract, dtype and seed names the case (`--case`)."""
+        sizes = ",".join(f"{symbol}={size}" for symbol, size in self.sizes)
+        return f"{self.regime}:{self.index}" + (f"@{sizes}" if self.resized else "")
 
     def __str__(self) -> str:
         sizes = " ".join(f"{symbol}={size}" for symbol, size in self.sizes)

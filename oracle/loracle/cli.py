@@ -34,6 +34,7 @@ from loracle.probe.command import probe
 from loracle.replay.command import command as replay
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
+from loracle.sweep.command import sweep
 from loracle.third_parties.command import adapters
 from loracle.vectors.command import vectors
 
@@ -322,6 +323,7 @@ _commands.add_command(bench)
 _commands.add_command(probe)
 _commands.add_command(replay)
 _commands.add_command(selftest)
+_commands.add_command(sweep)
 _commands.add_command(resolving_power)
 _commands.add_command(vectors)
 

@@ -11,7 +11,7 @@ from loracle.cases import Case
 from loracle.contracts import Contract, contract_named
 from loracle.errors import UsageError
 from loracle.generation import cases_of, regimes_of
-from loracle.generation.generate import case_of
+from loracle.generation.generate import case_of, resized
 from loracle.generation.regimes import REGIMES
 from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _MOST_CASES = 100_000
+_LARGEST_SIZE = 4096
 _MOST_REPEATS = 1000
 
 
@@ -117,8 +118,7 @@ def chosen_cases(
     only_cases: Sequence[str] | None,
 ) -> list[Case]:
     """The cases of a run, each once: `count` of each regime (its own number if None), or those
-    named `REGIME:INDEX`.
-    `REGIME:INDEX`, each once.
+    named `REGIME:INDEX`, maybe with sizes of their own (`REGIME:INDEX@L=17,r=1`).
 
     Raises UsageError on a regime that the contract does not have or a case that is not of that
     form.
@@ -156,11 +156,27 @@ def _several(names: Iterable[str]) -> tuple[str, ...]:
 def _named_case(
     contract: Contract, dtype: str, seed: int, key: str, known: tuple[str, ...]
 ) -> Case:
-    regime, colon, index = str(key).rpartition(":")
+    name, at, sizes = str(key).partition("@")
+    regime, colon, index = name.rpartition(":")
     if not colon or not index.isdecimal() or int(index) >= _MOST_CASES:
         raise UsageError(f"a case is named REGIME:INDEX, as in {known[0]}:0, not {key!r}")
     _check_regime(regime, contract, known)
-    return case_of(contract, dtype, seed, regime, int(index))
+    case = case_of(contract, dtype, seed, regime, int(index))
+    return resized(case, _sizes(sizes, key)) if at else case
+
+
+def _sizes(text: str, key: str) -> dict[str, int]:
+    """The sizes that a case is given instead of those its regime draws, as in r=1,d=4."""
+    sizes = {}
+    for part in text.split(","):
+        symbol, _, number = part.partition("=")
+        if not symbol or not number.isdecimal() or not 1 <= int(number) <= _LARGEST_SIZE:
+            raise UsageError(
+                f"the sizes of a case are given as in @r=1,d=4, from 1 to {_LARGEST_SIZE},"
+                f" not as in {key!r}"
+            )
+        sizes[symbol] = int(number)
+    return sizes
 
 
 def _check_regime(regime: str, contract: Contract, known: tuple[str, ...]) -> None:

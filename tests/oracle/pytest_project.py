@@ -72,9 +72,20 @@ def run_pytest(folder: Path, *arguments: str) -> Run:
         **{n: v for n, v in os.environ.items() if not n.startswith("PYTEST_")},
         "PYTHONPATH": os.pathsep.join(map(str, ROOTS)),
         "OMP_NUM_THREADS": "1",
+        # Where loracle is installed the plugin is an entry point, and would be there twice.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "COLUMNS": "100",
     }
-    options = ["-p", "loracle.pytest_plugin", "-p", "no:cacheprovider", "--rootdir", str(folder)]
+    options = [
+        "-p",
+        "loracle.pytest_plugin",
+        "-p",
+        "xdist",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, f"--junitxml={junit}", *arguments],
         cwd=folder,

@@ -219,6 +219,11 @@ BAD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 @pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD)
 def test_bad_usage_is_one_line(arguments: list[str], says: str, pytester: pytest.Pytester) -> None:
     plugins = ["-p", "loracle.pytest_plugin", "-p", "no:warnings"]
@@ -260,3 +265,22 @@ def test_the_plugin_is_an_entry_point_and_loads_nothing() -> None:
         "typing",
         "__future__",
     }
+
+
+def test_the_example_of_the_documentation_collects(tmp_path: Path) -> None:
+    example = ROOTS[0].parent / "docs/examples/test_kernels.py"
+    (tmp_path / "test_kernels.py").write_text(example.read_text())
+    run = run_pytest(tmp_path, "--collect-only", "-k", "whole or designed")
+    lines = [line for line in run.output.splitlines() if "::" in line]
+    assert lines == [
+        f"test_kernels.py::test_lora_linear[{dtype}-{part}]"
+        for dtype in ("float32", "bfloat16")
+        for part in ("designed", "whole")
+    ]
+
+
+def test_the_options_are_documented() -> None:
+    page = (ROOTS[0].parent / "docs/continuous-integration.md").read_text()
+    plugin = Path(ROOTS[2] / "loracle/pytest_plugin.py").read_text()
+    options = set(re.findall(r'"(--loracle[\w-]*)"', plugin))
+    assert options == set(re.findall(r"--loracle(?:-[\w-]+)?", page))

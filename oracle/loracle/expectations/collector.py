@@ -181,7 +181,8 @@ class ExpectingCollector(Collector):
 
     def _is_complete(self, regime: str) -> bool:
         summary = self.regimes.get(regime)
-        return summary is not None and summary.cases + summary.declined >= REGIMES[regime].cases
+        default = REGIMES[regime].cases_of(self.contract.name)
+        return summary is not None and summary.cases + summary.declined >= default
 
 
 def _of(observation: Observation, labels: set[str]) -> Observation:

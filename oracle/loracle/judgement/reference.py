@@ -48,6 +48,8 @@ _UNRELATED = {
     "presentation",
     "resolving_power",
     "selftest",
+    "strategies.py",
+    "sweep",
     "testing",
 }
 """Packages on which no cached number depends."""
@@ -107,7 +109,8 @@ def _no_finer(new: Enclosure, old: Enclosure) -> bool:
 
 def _path(case: Case, machine: MachineModel, plan: str | None = None) -> Path | None:
     root = os.environ.get(CACHE_VARIABLE)
-    if root == "":
+    # Sizes of one's own come by the thousand, and seldom twice.
+    if root == "" or case.resized:
         return None
     folder = Path(root) if root else Path(platformdirs.user_cache_dir("loracle"))
     key = hashlib.sha256(repr((case, machine, plan)).encode()).hexdigest()[:24]

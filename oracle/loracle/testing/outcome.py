@@ -3,24 +3,18 @@ skip."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-
 import pytest
-from rich.console import Console
 
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
 from loracle.presentation.expected import expected_line
-from loracle.presentation.terminal import show, show_finding
 from loracle.report import ExpectedFailure, Report
 from loracle.testing.conformance import Part
 from loracle.testing.kernel_tests import WHOLE
 from loracle.testing.properties import EXPECTED, NOT_JUDGED, SUSPECT
+from loracle.testing.words import failure_text, in_brief
 
 __all__ = ["settle"]
-
-_WIDTH = 100
 
 
 def settle(part: Part, node: pytest.Item) -> Report:
@@ -40,7 +34,7 @@ def settle(part: Part, node: pytest.Item) -> Report:
     if report.cases == 0 and not report.findings:
         pytest.skip(_why_nothing(report))
     if _fails(report, part):
-        pytest.fail(_text(report, part), pytrace=False)
+        pytest.fail(failure_text(report, part.part, _expected(report, part)), pytrace=False)
     failed = [one for one in _expected(report, part) if one.state == "failed"]
     for one in failed:
         _record(node, EXPECTED, f"{report.kernel}, {report.dtype}: {expected_line(one)}")
@@ -50,7 +44,7 @@ def settle(part: Part, node: pytest.Item) -> Report:
         _record(
             node,
             SUSPECT,
-            f"{report.kernel}, {part.name}: {_in_brief(report, _expected(report, part))}",
+            f"{report.kernel}, {part.name}: {in_brief(report, _expected(report, part))}",
         )
     return report
 
@@ -81,49 +75,3 @@ def _why_nothing(report: Report) -> str:
     outputs = CONTRACTS[report.contract].outputs
     reasons = [f"{s['what']}: {s['reason']}" for s in report.skipped if s["what"] not in outputs]
     return "; ".join(dict.fromkeys(reasons))
-
-
-def _in_brief(report: Report, expected: Sequence[ExpectedFailure]) -> str:
-    """One line, which pytest repeats in its short summary."""
-    if not report.findings:
-        outdated = [f"{o.output} in {o.regime}: {o.problem}" for o in expected if o.outdated]
-        reason = f"{report.verdict}: {report.reason}"
-        return f"outdated expected failures: {'; '.join(outdated)}" if outdated else reason
-    told = []
-    for finding in report.findings:
-        names = ", ".join(d.hypothesis for d in finding.diagnosis) or "unexplained"
-        told.append(f"{finding.output or 'the call'} ({names})")
-    return f"{report.verdict}: {'; '.join(dict.fromkeys(told))}"
-
-
-def _text(report: Report, part: Part) -> str:
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=_WIDTH,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        no_color=True,
-        force_terminal=False,
-    )
-    console.print(_in_brief(report, _expected(report, part)), soft_wrap=True)
-    console.print()
-    if part.part == WHOLE:
-        show(report, console)
-        return _trimmed(stream)
-    where = f"{report.dtype}, {report.device}, seed {report.seed}, regime {part.part}"
-    console.print(f"{report.kernel} against {report.contract}, {where}", soft_wrap=True)
-    for finding in report.findings:
-        console.print()
-        show_finding(finding, console)
-    for note in report.notes:
-        console.print(f"note: {note}")
-    for expected in _expected(report, part):
-        if expected.outdated:
-            console.print(f"outdated: {expected_line(expected)}", soft_wrap=True)
-    return _trimmed(stream)
-
-
-def _trimmed(stream: io.StringIO) -> str:
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).rstrip()

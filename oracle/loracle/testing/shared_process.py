@@ -1,4 +1,4 @@
-"""A kernel's process that several runs use one after the other, each case in it run once."""
+"""A kernel's process that several runs use one after the other."""
 
 from __future__ import annotations
 
@@ -11,24 +11,11 @@ from loracle.cases import Inputs
 from loracle.harness.process import KernelProcess
 from loracle.observation import Condition, Observation
 
-__all__ = ["SharedProcess"]
+__all__ = ["KeptProcess", "SharedProcess"]
 
 
-class SharedProcess(KernelProcess):
-    """Outlives the runs in it, until `end`, and remembers what was seen of every case: a run of the
-    whole after runs of its regimes calls the kernel no more, and judges the same results.
-
-    deaths: in the run that is going on, remembered ones included, as in a process of its own.
-    timeouts_in_all, deaths_in_all: of all cases that were run.
-    """
-
-    def __init__(self, source: Callable[..., Any] | str, **options: Any) -> None:
-        """options: those of KernelProcess."""
-        super().__init__(source, **options)
-        self._seen: dict[str, tuple[Observation, int]] = {}
-        self._key = ""
-        self.timeouts_in_all = 0
-        self.deaths_in_all = 0
+class KeptProcess(KernelProcess):
+    """Outlives the runs in it, until `close`. deaths: in the run that is going on."""
 
     def __enter__(self) -> Self:
         self.deaths = 0
@@ -43,6 +30,23 @@ class SharedProcess(KernelProcess):
         # An exception, or an interrupt that a run turned into a report, may have left a call alone.
         if error is not None or self._waiting:
             self.close()
+
+
+class SharedProcess(KeptProcess):
+    """Remembers, too, what was seen of every case: a run of the whole after runs of its regimes
+    calls the kernel no more, and judges the same results.
+
+    deaths: remembered ones included, as in a process of its own. timeouts_in_all, deaths_in_all: of
+    all cases that were run.
+    """
+
+    def __init__(self, source: Callable[..., Any] | str, **options: Any) -> None:
+        """options: those of KernelProcess."""
+        super().__init__(source, **options)
+        self._seen: dict[str, tuple[Observation, int]] = {}
+        self._key = ""
+        self.timeouts_in_all = 0
+        self.deaths_in_all = 0
 
     def submit(self, inputs: Inputs, conditions: Iterable[Condition] = ()) -> None:
         """As KernelProcess; nothing is done for a case that is known."""

@@ -1,0 +1,1 @@
+"""Many validations, spread over cores or machines by Dask."""

@@ -1,0 +1,115 @@
+"""The command `loracle sweep`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+# Everything else is imported when the command runs: `loracle --help` answers at once.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["sweep"]
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.option("--contract", help="What they promise; inferred from their parameters if omitted.")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    default=("float32",),
+    show_default=True,
+    metavar="D",
+    help="float64, float32, bfloat16, float16. Repeatable.",
+)
+@click.option("--seeds", default="0-7", show_default=True, metavar="S", help="0-31 or 0,4,7-9.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--machine", help="The arithmetic to judge them by; the widest one if omitted.")
+@click.option("--plan", metavar="NAME", help="The evaluation plan they follow.")
+@click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
+@click.option("--expected-failures", metavar="FILE", help="What is known to fail, in TOML.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Of Dask; processes of this machine if omitted."
+)
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many; one for each core.")
+@click.option("--json", "json_path", metavar="FILE", help="Write the reports of all runs there.")
+@click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
+def sweep(
+    targets: tuple[str, ...],
+    contract: str | None,
+    dtypes: tuple[str, ...],
+    seeds: str,
+    device: str,
+    machine: str | None,
+    plan: str | None,
+    regimes: tuple[str, ...],
+    expected_failures: str | None,
+    scheduler: str | None,
+    jobs: int | None,
+    json_path: str | None,
+    only_proven: bool,
+) -> int:
+    """Judge kernels in many dtypes and with many seeds, on many cores or machines.
+
+    Every run is a `loracle validate` with its seed, and has the same findings. A machine of a
+    --scheduler finds the TARGETs where this one does.
+
+    Exits 0 if all pass, 1 if one fails or is suspect, 2 if the usage is bad.
+    """
+    import json
+
+    from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.terminal import make_console
+    from loracle.sweep.engine import dask_engine
+    from loracle.sweep.run import checked_seeds, orders_of
+    from loracle.sweep.run import sweep as run_sweep
+
+    engine = dask_engine(scheduler, jobs)
+    options = {
+        "contract": contract,
+        "device": device,
+        "machine": machine,
+        "plan": plan,
+        "regimes": regimes or None,
+        "expected_failures": expected_failures,
+    }
+    orders = orders_of(targets, dtypes, checked_seeds(seeds), options)
+    console = make_console()
+    with ExitStack() as stack:
+        file = None if json_path is None else stack.enter_context(AtomicFile(json_path))
+        report = run_sweep(orders, engine, lambda *progress: _show_run(console, *progress))
+        if file is not None:
+            file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    _show_whole(console, report)
+    return int(any(_is_bad(run, only_proven=only_proven) for run in report["runs"]))
+
+
+def _is_bad(run: dict[str, Any], *, only_proven: bool) -> bool:
+    if run["verdict"] == "fail" or run["reason"] == "outdated-expectations":
+        return True
+    return run["verdict"] == "suspect" and not only_proven
+
+
+def _show_run(console: Console, done: int, total: int, run: dict[str, Any]) -> None:
+    """Nothing of what passes; of the others a line for each finding, and how to run it again."""
+    where = f"{run['kernel']}, {run['dtype']}, seed {run['seed']}"
+    if run["verdict"] != "pass" and not run["findings"]:
+        console.print(f"[{done}/{total}] {run['verdict'].upper()}  {where}: {run['reason']}")
+    for finding in run["findings"]:
+        names = ", ".join(d["hypothesis"] for d in finding["diagnosis"]) or "unexplained"
+        verdict, output = finding["verdict"].upper(), finding["output"] or "the call"
+        console.print(f"[{done}/{total}] {verdict}  {output} ({names}) of {where}")
+        if finding["replay"]:
+            console.print(f"  replay      {finding['replay']}", soft_wrap=True)
+
+
+def _show_whole(console: Console, report: dict[str, Any]) -> None:
+    counts = dict.fromkeys(("pass", "suspect", "fail"), 0)
+    for run in report["runs"]:
+        counts[run["verdict"]] += 1
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    console.print(f"{report['verdict'].upper()}: {len(report['runs'])} runs, {told}")
