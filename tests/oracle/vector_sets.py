@@ -36,13 +36,16 @@ def edited(
 
 
 def rewritten(
-    source: Path, target: Path, name: str, change: Callable[[Arrays], object], *, signed: bool = True
+    source: Path,
+    target: Path,
+    name: str,
+    change: Callable[[Arrays], object],
+    *,
+    signed: bool = True,
 ) -> Path:
     """A copy of a set with changed tensors in one file, and checksums that fit again."""
     shutil.copytree(source, target)
-    arrays = {
-        key: array.copy() for key, array in unpacked((source / name).read_bytes())[0].items()
-    }
+    arrays = {key: array.copy() for key, array in unpacked((source / name).read_bytes())[0].items()}
     change(arrays)
     data = packed(arrays)
     (target / name).write_bytes(data)

@@ -47,6 +47,7 @@ _UNRELATED = {
     "presentation",
     "resolving_power",
     "selftest",
+    "vectors",
 }
 """Packages on which no cached number depends."""
 
