@@ -13,7 +13,7 @@ from loracle.cli import validate
 from loracle.contracts import CONTRACTS, Contract
 from loracle.diagnosis.hypotheses import NAMES
 from loracle.generation import REGIMES
-from loracle.presentation.terminal import STRUCTURAL
+from loracle.presentation.wording import STRUCTURAL
 from loracle.report import Diagnosis, Finding, RegimeSummary, Report
 
 ROOT = Path(__file__).parents[1]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from loracle.declaration import Declaration, declare
     from loracle.errors import Declined, UsageError
     from loracle.report import Diagnosis, Finding, RegimeSummary, Report, Verdict
+    from loracle.testing.conformance import conformance
     from loracle.validation import validate
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "UsageError",
     "Verdict",
+    "conformance",
     "declare",
     "validate",
 ]
@@ -50,6 +52,7 @@ _HOME = {
     "RegimeSummary": "report",
     "Report": "report",
     "Verdict": "report",
+    "conformance": "testing.conformance",
     "validate": "validation",
 }
 

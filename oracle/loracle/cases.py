@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -48,3 +49,12 @@ class Inputs:
     tensors: Mapping[str, npt.NDArray[np.float64]]
     scalars: Mapping[str, float]
     layouts: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 of names, shapes, values (bit for bit) and layouts, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(repr((name, tensor.shape, self.layouts.get(name))).encode())
+            digest.update(np.ascontiguousarray(tensor, dtype="<f8").tobytes())
+        digest.update(repr(sorted(self.scalars.items())).encode())
+        return digest.hexdigest()

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -15,9 +15,12 @@ import click
 from loracle import __version__
 from loracle.bench.command import bench
 from loracle.errors import UsageError
+from loracle.options import report_file_options
 from loracle.probe.command import probe
+from loracle.replay.command import command as replay
 from loracle.resolving_power.command import command as resolving_power
 from loracle.selftest.command import selftest
+from loracle.third_parties.command import adapters
 from loracle.vectors.command import vectors
 
 # Everything else is imported by the command that needs it: `loracle --help` answers at once.
@@ -111,9 +114,7 @@ def _commands() -> None:
 @click.option(
     "--epsilon", type=float, metavar="E", help="Promised error, absolute, in the max norm."
 )
-@click.option(
-    "--json", "json_path", metavar="FILE", help="Write the report there too; - is stdout."
-)
+@report_file_options
 @click.option(
     "--timeout",
     type=float,
@@ -127,6 +128,11 @@ def _commands() -> None:
 )
 @click.option("--compile", "compile_", is_flag=True, help="Run the kernel under torch.compile.")
 @click.option("--only-proven", is_flag=True, help="Exit 1 for a fail alone, not for a suspect.")
+@click.option(
+    "--expected-failures",
+    metavar="FILE",
+    help="What is known to fail, in TOML; that is listed, and does not count.",
+)
 def validate(
     target: str,
     contract: str | None,
@@ -140,10 +146,13 @@ def validate(
     only_cases: tuple[str, ...],
     epsilon: float | None,
     json_path: str | None,
+    html_path: str | None,
+    junit_path: str | None,
     timeout: float,
     repeats: int,
     compile_: bool,
     only_proven: bool,
+    expected_failures: str | None,
 ) -> int:
     """Judge one kernel.
 
@@ -153,13 +162,14 @@ def validate(
     Exits 0 if it passes, 1 if it fails or is suspect, 2 if the usage is bad.
     """
     from loracle import validation
-    from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.forms import report_forms
     from loracle.presentation.progress import ProgressDisplay
+    from loracle.presentation.report_files import ReportFiles
     from loracle.presentation.terminal import make_console, show
 
-    with ExitStack() as stack:
-        # Claimed first: nobody wants to learn after the run that its result cannot be kept.
-        file = None if json_path in (None, "-") else stack.enter_context(AtomicFile(json_path))
+    paths = {"json": json_path, "html": html_path, "junit": junit_path}
+    # Claimed first: nobody wants to learn after the run that its result cannot be kept.
+    with ReportFiles(report_forms(only_proven=only_proven), paths) as files:
         with ProgressDisplay(make_console(stderr=True)) as display:
             report = validation.validate(
                 target,
@@ -176,23 +186,12 @@ def validate(
                 repeats=repeats,
                 compile=compile_,
                 only_cases=only_cases or None,
+                expected_failures=expected_failures,
                 on_progress=display.update,
             )
-        if file is not None:
-            file.write(_as_json(report))
-    if json_path == "-":
-        click.echo(_as_json(report), nl=False)
-    show(report, make_console(stderr=json_path == "-"))
+        files.write(report)
+        show(report, make_console(stderr=files.to_stdout))
     return _status(report, only_proven=only_proven)
-
-
-@_commands.command()
-def adapters() -> None:
-    """List the third-party kernels that can be judged by name."""
-    from loracle.presentation.listings import adapter_table
-    from loracle.presentation.terminal import make_console
-
-    make_console().print(adapter_table())
 
 
 @_commands.command()
@@ -231,6 +230,18 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 
 
 @_commands.command()
+@click.argument("name", default="report")
+def schema(name: str) -> None:
+    """Print the JSON Schema of a file that loracle writes.
+
+    NAME is report (what `loracle validate --json` writes) if it is omitted.
+    """
+    from loracle.schema import schema_text
+
+    click.echo(schema_text(name), nl=False)
+
+
+@_commands.command()
 def demo() -> int:
     """Judge peft, loralib and torch, then two kernels that are wrong."""
     from loracle.demo.script import run_demo
@@ -239,8 +250,10 @@ def demo() -> int:
     return run_demo(make_console())
 
 
+_commands.add_command(adapters)
 _commands.add_command(bench)
 _commands.add_command(probe)
+_commands.add_command(replay)
 _commands.add_command(selftest)
 _commands.add_command(resolving_power)
 _commands.add_command(vectors)
@@ -255,14 +268,8 @@ def _one_line(error: click.ClickException | UsageError) -> str:
     return message
 
 
-def _as_json(report: Report) -> str:
-    import json
-
-    return json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
-
-
 def _status(report: Report, *, only_proven: bool) -> int:
-    if report.verdict == "fail":
+    if report.verdict == "fail" or report.reason == "outdated-expectations":
         return 1
     if report.reason == "interrupted":
         return _INTERRUPTED

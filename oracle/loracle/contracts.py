@@ -11,6 +11,7 @@ from loracle.errors import UsageError
 from loracle_reference.attention import aloragc_loss, lora_attention_loss
 from loracle_reference.gradient import aloragc_gradient, lora_attention_gradient
 from loracle_reference.lora_linear import lora_linear_gradient, lora_linear_pairing
+from loracle_reference.lora_mha import lora_mha_gradient, lora_mha_pairing
 
 __all__ = ["CONTRACTS", "Contract", "contract_named", "infer_contract"]
 
@@ -21,9 +22,11 @@ Shape = tuple[str, ...]
 class Contract:
     """One promise: keyword arguments in, a mapping from output names to tensors out.
 
-    tensors and outputs map names to symbolic shapes; scalars are Python floats.
-    gradient: the closed form over any arithmetic; its operands are matrices, a leading batch axis
-    and the length being one axis. loss: the scalar of which every grad_* output is the derivative.
+    tensors and outputs map names to symbolic shapes; scalars are Python floats, options integers
+    and truth values. gradient: the closed form over any arithmetic; its operands are matrices, a
+    leading batch axis and the length being one axis. loss: the scalar of which every grad_* output
+    is the derivative. axes: symbols whose sizes gradient and loss take by keyword, as their
+    operands do not show them.
     """
 
     name: str
@@ -32,11 +35,13 @@ class Contract:
     outputs: Mapping[str, Shape]
     gradient: Callable[..., dict[str, Any]]
     loss: Callable[..., Any]
+    options: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """All keyword arguments a kernel receives."""
-        return (*self.tensors, *self.scalars)
+        return (*self.tensors, *self.scalars, *self.options)
 
 
 _PROJECTIONS = ("q", "k", "v")
@@ -96,7 +101,40 @@ LORA_ATTENTION = Contract(
     loss=lora_attention_loss,
 )
 
-CONTRACTS: Mapping[str, Contract] = {c.name: c for c in (LORA_LINEAR, ALORAGC, LORA_ATTENTION)}
+_WIDTHS = {"q": "q_width", "k": "kv_width", "v": "kv_width"}
+"""num_heads * head_dim and num_kv_heads * head_dim."""
+
+LORA_MHA = Contract(
+    name="lora-mha",
+    tensors={
+        "x": ("batch", "length", "model"),
+        **{f"weight_{m}": (width, "model") for m, width in _WIDTHS.items()},
+        **{
+            f"lora_{f}_{m}": shape
+            for m, width in _WIDTHS.items()
+            for f, shape in (("a", ("r", "model")), ("b", (width, "r")))
+        },
+        "grad_output": ("batch", "length", "q_width"),
+    },
+    scalars=("scaling_q", "scaling_k", "scaling_v", "softmax_scale"),
+    outputs={
+        "output": ("batch", "length", "q_width"),
+        "grad_x": ("batch", "length", "model"),
+        **{
+            f"grad_lora_{f}_{m}": shape
+            for m, width in _WIDTHS.items()
+            for f, shape in (("a", ("r", "model")), ("b", (width, "r")))
+        },
+    },
+    gradient=lora_mha_gradient,
+    loss=lora_mha_pairing,
+    options=("num_heads", "num_kv_heads", "causal"),
+    axes=("batch",),
+)
+
+CONTRACTS: Mapping[str, Contract] = {
+    c.name: c for c in (LORA_LINEAR, ALORAGC, LORA_ATTENTION, LORA_MHA)
+}
 """The contracts by name."""
 
 _CLOSE = 0.5

@@ -52,7 +52,8 @@ def output_shapes(contract: Contract, inputs: Inputs) -> dict[str, tuple[int, ..
 def matrices(contract: Contract, inputs: Inputs, arithmetic: Arithmetic[M]) -> dict[str, Any]:
     """The keyword arguments of the specification: batch and length become one axis of rows."""
     tensors = {name: arithmetic.matrix(rows(inputs.tensors[name])) for name in contract.tensors}
-    return {**tensors, **inputs.scalars}
+    sizes = bind_sizes(contract, inputs)
+    return {**tensors, **inputs.scalars, **{symbol: sizes[symbol] for symbol in contract.axes}}
 
 
 def rows(tensor: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

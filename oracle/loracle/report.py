@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["Diagnosis", "Finding", "PromiseKind", "RegimeSummary", "Report", "Verdict"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from loracle.scatter import Scatter
+
+__all__ = [
+    "SCHEMA",
+    "Diagnosis",
+    "ErrorMap",
+    "ExpectedFailure",
+    "Finding",
+    "OutputSummary",
+    "PromiseKind",
+    "RegimeSummary",
+    "Report",
+    "Verdict",
+]
 
 Verdict = Literal["pass", "suspect", "fail"]
 
@@ -13,6 +30,22 @@ PromiseKind = Literal["certificate", "epsilon"]
 """Of a kernel's own accuracy: returned with a result, or declared (or asked for) for all."""
 
 SCHEMA = "loracle-report/1"
+"""The name of the form of `Report.to_dict`; `loracle/schema/report.schema.json` describes it."""
+
+
+@dataclass(frozen=True)
+class ErrorMap:
+    """Every element of an output in one case of a finding: arrays of one shape. error: absolute,
+    infinite where a result is not finite. bound: what it was judged by. tolerance: of the output.
+    element: the index of the worst one. For pictures; no part of the JSON."""
+
+    case: str
+    truth: npt.NDArray[np.float64]
+    computed: npt.NDArray[np.float64]
+    error: npt.NDArray[np.float64]
+    bound: npt.NDArray[np.float64]
+    tolerance: float
+    element: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,10 +72,13 @@ class Finding:
 
     error, bound, tolerance, truth and computed are those of the worst element (absolute, None for a
     structural finding or where nothing is claimed); element is its index; count of cases_total
-    cases of this output have this verdict. reason says if the finding comes from the bias test
-    across cases instead of one case, and which of the equal calls was the worst if not the first.
+    cases of this output have this verdict. across_cases: the finding comes from the bias test over
+    all cases, and the one named is an example. reason says how large the bias is, or which of the
+    equal calls was the worst if not the first.
     replay is the command that runs the case again. promise is the kind of the kernel's promise that
-    bound and tolerance both are, None if they are the proven and the calibrated one.
+    bound and tolerance both are, None if they are the proven and the calibrated one. inputs_sha256
+    is the digest of the inputs of that case (`Inputs.digest`). errors: where there are numbers,
+    those of every element, of the worst case and of the largest one if that is another.
     """
 
     verdict: Literal["fail", "suspect"]
@@ -61,6 +97,9 @@ class Finding:
     reason: str = ""
     replay: str | None = None
     promise: PromiseKind | None = None
+    across_cases: bool = False
+    inputs_sha256: str | None = None
+    errors: tuple[ErrorMap, ...] = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; non-finite numbers become the strings "inf", "-inf", "nan"."""
@@ -79,8 +118,65 @@ class Finding:
             "count": self.count,
             "cases_total": self.cases_total,
             "reason": self.reason,
+            "across_cases": self.across_cases,
             "replay": self.replay,
+            "inputs_sha256": self.inputs_sha256,
             "diagnosis": [d.to_dict() for d in self.diagnosis],
+        }
+
+
+@dataclass(frozen=True)
+class ExpectedFailure:
+    """What became of one entry of the file of expected failures, whose place is `entry`.
+
+    state: `failed`, as expected, and then finding is what was found; `not-judged`, since the run
+    has not all of the cases that it speaks of; otherwise it is outdated, and problem says why:
+    `passes`, `differs` (it fails, but with another diagnosis) or `unknown` (it can match nothing).
+    """
+
+    entry: str
+    kernel: str
+    output: str
+    regime: str
+    dtype: str | None
+    hypothesis: str | None
+    reason: str
+    state: str
+    problem: str = ""
+    finding: Finding | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the file must be changed."""
+        return self.state not in ("failed", "not-judged")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        finding = None if self.finding is None else self.finding.to_dict()
+        return {**self.__dict__, "finding": finding}
+
+
+@dataclass
+class OutputSummary:
+    """Counts over the judged cases of one regime for one output (or for an input that the kernel
+    changed), and the worst ratios, None where there is none."""
+
+    passed: int = 0
+    suspect: int = 0
+    fail: int = 0
+    no_evidence: int = 0
+    worst_error_to_bound: float | None = None
+    worst_error_to_tolerance: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "pass": self.passed,
+            "suspect": self.suspect,
+            "fail": self.fail,
+            "no_evidence": self.no_evidence,
+            "worst_error_to_bound": _number(self.worst_error_to_bound),
+            "worst_error_to_tolerance": _number(self.worst_error_to_tolerance),
         }
 
 
@@ -88,7 +184,7 @@ class Finding:
 class RegimeSummary:
     """Counts over the outputs of the judged cases of one regime, and the worst ratios of error to
     bound and to tolerance (None where there is none). declined: cases that the kernel declined,
-    which are not among `cases`."""
+    which are not among `cases`. outputs: the same counts output by output."""
 
     cases: int = 0
     passed: int = 0
@@ -98,6 +194,7 @@ class RegimeSummary:
     worst_error_to_bound: float | None = None
     worst_error_to_tolerance: float | None = None
     declined: int = 0
+    outputs: dict[str, OutputSummary] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -110,6 +207,7 @@ class RegimeSummary:
             "no_evidence": self.no_evidence,
             "worst_error_to_bound": _number(self.worst_error_to_bound),
             "worst_error_to_tolerance": _number(self.worst_error_to_tolerance),
+            "outputs": {name: summary.to_dict() for name, summary in self.outputs.items()},
         }
 
 
@@ -129,7 +227,7 @@ class Report:
     findings: list[Finding]
     reason: str = ""
     """Why the verdict is not pass although nothing was found: `insufficient-evidence`,
-    `interrupted`."""
+    `interrupted`, `outdated-expectations`."""
     plan: str | None = None
     """The evaluation plan that the kernel declares, whose bound is the proven one."""
     epsilon: float | None = None
@@ -144,9 +242,16 @@ class Report:
     """Per output, the number of cases that are evidence."""
     certified: dict[str, int] = field(default_factory=dict)
     """Per output, the number of cases that were judged by the kernel's own certificate."""
+    expected_failures: list[ExpectedFailure] = field(default_factory=list)
+    """What became of the entries for this kernel; their findings are not among `findings`."""
     false_alarm_probability: float | None = None
     seconds: float = 0.0
     environment: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    """What the fields above do not tell of what was asked for: target (None for a callable), cases,
+    regimes, only_cases, timeout."""
+    scatter: dict[str, Scatter] = field(default_factory=dict, compare=False, repr=False)
+    """Per output, its errors against their bounds. For pictures; no part of the JSON."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON (the schema is named under "schema")."""
@@ -171,9 +276,11 @@ class Report:
             "skipped": list(self.skipped),
             "notes": list(self.notes),
             "findings": [finding.to_dict() for finding in self.findings],
+            "expected_failures": [expected.to_dict() for expected in self.expected_failures],
             "false_alarm_probability": _number(self.false_alarm_probability),
             "seconds": self.seconds,
             "environment": dict(self.environment),
+            "request": dict(self.request),
         }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -13,6 +15,9 @@ from loracle.adapters import ADAPTERS
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.errors import UsageError
+from loracle.expectations.applying import applying, homeless
+from loracle.expectations.collector import ExpectingCollector
+from loracle.expectations.entries import read_entries
 from loracle.generation import REGIMES, generate
 from loracle.harness import KernelProcess
 from loracle.harness.agreement import Loaded
@@ -35,7 +40,7 @@ from loracle.request import (
 )
 from loracle_reference.floating_point import FORMATS, MachineModel
 
-__all__ = ["validate"]
+__all__ = ["enough_of", "only_contract", "validate", "validate_in"]
 
 ENOUGH_EVIDENCE = 8
 """Cases of every output that must be evidence for a pass."""
@@ -71,6 +76,7 @@ def validate(
     repeats: int = 2,
     compile: bool = False,
     only_cases: Sequence[str] | None = None,
+    expected_failures: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Judge a kernel against the specification.
@@ -86,10 +92,59 @@ def validate(
     may be called wrong. timeout: seconds for the equal calls of one case. repeats: how many these
     are. compile: judge the kernel under torch.compile.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
+    expected_failures: the file that lists them (`loracle.expectations.entries`); they are no
+    findings, and an entry that is wrong or no longer needed is an error: no pass.
 
     Raises UsageError (a ValueError), one line, on arguments that mean nothing or a kernel that
     cannot be loaded. A kernel that crashes, hangs or corrupts its process is a finding. A call that
     it declines (`Declined`) is skipped, with the reason.
+    """
+    return validate_in(
+        KernelProcess,
+        kernel,
+        contract=contract,
+        dtype=dtype,
+        device=device,
+        cases=cases,
+        seed=seed,
+        regimes=regimes,
+        epsilon=epsilon,
+        machine=machine,
+        timeout=timeout,
+        plan=plan,
+        repeats=repeats,
+        compile=compile,
+        only_cases=only_cases,
+        expected_failures=expected_failures,
+        on_progress=on_progress,
+    )
+
+
+def validate_in(
+    place: Callable[..., KernelProcess],
+    kernel: Callable[..., Any] | str,
+    *,
+    contract: str | Contract | None = None,
+    dtype: Any = "float32",
+    device: str = "cpu",
+    cases: int | None = None,
+    seed: int = 0,
+    regimes: Iterable[str] | None = None,
+    epsilon: float | None = None,
+    machine: str | None = None,
+    timeout: float = 60,
+    plan: str | None = None,
+    repeats: int = 2,
+    compile: bool = False,
+    only_cases: Sequence[str] | None = None,
+    expected_failures: str | os.PathLike[str] | None = None,
+    on_progress: OnProgress | None = None,
+    across_cases: bool = True,
+) -> Report:
+    """`validate` in a process that `place` makes, as KernelProcess does.
+
+    across_cases: whether there is a bias test. It is one test of a whole run; where the regimes are
+    judged one by one it must not be repeated for each, or false alarms would add up.
     """
     started = time.monotonic()
     dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
@@ -98,11 +153,12 @@ def validate(
     regimes = checked_names("regimes", regimes)
     only_cases = checked_names("only_cases", only_cases)
     checked_machine(machine, dtype)
-    known = wanted or _only_contract(kernel)
+    entries = () if expected_failures is None else read_entries(expected_failures)
+    known = wanted or only_contract(kernel)
     checked_plan(plan, known)
     if known is not None:
         chosen_cases(known, dtype, seed, count, regimes, only_cases)
-    with KernelProcess(
+    with place(
         kernel,
         contract=wanted,
         dtype=dtype,
@@ -123,7 +179,9 @@ def validate(
         epsilon = declared.epsilon if epsilon is None else epsilon
         chosen = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
         chosen, skipped = _without_unsupported(chosen, loaded, dtype)
-        collector = Collector(
+        mine = applying(entries, kernel, loaded.name, dtype)
+        absent = [one["what"] for one in skipped]
+        collector = (partial(ExpectingCollector, mine, absent) if mine else Collector)(
             loaded.contract,
             loaded.outputs,
             epsilon,
@@ -144,7 +202,11 @@ def validate(
             ),
         )
         notes, reason = _run(process, chosen, model, followed, collector, on_progress)
-    findings = collector.findings()
+    findings = collector.findings(across_cases=across_cases)
+    matched = collector.expected if isinstance(collector, ExpectingCollector) else []
+    expected = [*matched, *homeless(entries, kernel, loaded.name)]
+    if not reason and any(one.outdated for one in expected):
+        reason = "outdated-expectations"
     verdict, reason = _verdict(findings, collector, reason)
     return Report(
         verdict=verdict,
@@ -166,9 +228,18 @@ def validate(
         notes=[*loaded.notes, *notes, *_undecided_note(collector)],
         evidence=collector.evidence,
         certified=collector.certified,
+        expected_failures=expected,
         false_alarm_probability=_false_alarms(collector),
         seconds=time.monotonic() - started,
         environment={**_versions(), **loaded.environment},
+        request={
+            "target": kernel if isinstance(kernel, str) else None,
+            "cases": cases,
+            "regimes": None if regimes is None else list(regimes),
+            "only_cases": None if only_cases is None else list(only_cases),
+            "timeout": float(timeout),
+        },
+        scatter=collector.scatter,
     )
 
 
@@ -197,7 +268,7 @@ def _run(
             if on_progress is not None:
                 on_progress(done, len(plan), case.regime, collector.worst, latest)
             timeouts += any(p.hypothesis == "timeout" for p in observation.problems)
-            enough = _enough_of(timeouts, process.deaths)
+            enough = enough_of(timeouts, process.deaths)
             if enough and done < len(plan):
                 notes[f"stopped after {done} of {len(plan)} cases: {enough}"] = None
                 break
@@ -208,7 +279,7 @@ def _run(
     return list(notes), ""
 
 
-def _enough_of(timeouts: int, deaths: int) -> str:
+def enough_of(timeouts: int, deaths: int) -> str:
     """Why a kernel is not called again, empty if it is."""
     if timeouts >= _MOST_TIMEOUTS:
         return f"{timeouts} timeouts"
@@ -240,7 +311,7 @@ def _undecided_note(collector: Collector) -> list[str]:
     return [f"{which}{others}: the error is its limit to all known digits, which is no fail"]
 
 
-def _only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
+def only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
     """The contract of an adapter that has one alone."""
     adapter = ADAPTERS.get(kernel) if isinstance(kernel, str) else None
     if adapter is None or len(adapter.contracts) != 1:

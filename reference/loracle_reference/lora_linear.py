@@ -10,7 +10,12 @@ from typing import TypeVar
 
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 
-__all__ = ["lora_linear_gradient", "lora_linear_output", "lora_linear_pairing"]
+__all__ = [
+    "lora_linear_backward",
+    "lora_linear_gradient",
+    "lora_linear_output",
+    "lora_linear_pairing",
+]
 
 M = TypeVar("M", bound=Matrix)
 
@@ -40,10 +45,18 @@ def lora_linear_gradient(
     Shapes: x, grad_x (n, in); weight (out, in); lora_a (r, in); lora_b (out, r); grad_output (n,
     out).
     """
+    layer = {"x": x, "weight": weight, "lora_a": lora_a, "lora_b": lora_b}
     return {
-        "output": lora_linear_output(
-            x=x, weight=weight, lora_a=lora_a, lora_b=lora_b, scaling=scaling
-        ),
+        "output": lora_linear_output(**layer, scaling=scaling),
+        **lora_linear_backward(**layer, scaling=scaling, grad_output=grad_output),
+    }
+
+
+def lora_linear_backward(
+    *, x: M, weight: M, lora_a: M, lora_b: M, scaling: Scalar, grad_output: M
+) -> dict[str, M]:
+    """The gradients alone; arguments and shapes as `lora_linear_gradient`."""
+    return {
         "grad_x": grad_output @ weight + (grad_output @ lora_b @ lora_a).scale(scaling),
         "grad_lora_a": ((grad_output @ lora_b).T @ x).scale(scaling),
         "grad_lora_b": (grad_output.T @ (x @ lora_a.T)).scale(scaling),

@@ -54,7 +54,7 @@ def test_every_option_reaches_validate(
     validation.answer = make_passing()
     options = "--contract aloragc --dtype float64 --device cuda --machine tf32 --cases 3 --seed 7"
     options += " --regime tiny --regime ragged --case tiny:1 --epsilon 0.5 --timeout 9"
-    options += " --repeats 5 --compile --plan merged"
+    options += " --repeats 5 --compile --plan merged --expected-failures known.toml"
     assert run("validate", "m:f", *options.split()) == 0
     assert validation.asked == {
         "kernel": "m:f",
@@ -71,6 +71,7 @@ def test_every_option_reaches_validate(
         "timeout": 9.0,
         "repeats": 5,
         "compile": True,
+        "expected_failures": "known.toml",
     }
 
 
@@ -94,6 +95,7 @@ def test_the_defaults_are_those_of_validate(
         "timeout": 60,
         "repeats": 2,
         "compile": False,
+        "expected_failures": None,
     }
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from loracle.generation import REGIMES
 from loracle.presentation.progress import ProgressDisplay
-from loracle.presentation.terminal import headline, make_console, number, show
+from loracle.presentation.terminal import headline, make_console, show
+from loracle.presentation.wording import number
 from loracle.report import Diagnosis, RegimeSummary, Report
 
 MakeReport = Callable[..., Report]

@@ -25,7 +25,7 @@ from loracle_reference.floating_point import FORMATS, round_to_format
 from .vector_sets import part_of_shipped
 
 SHIPPED = vectors.load()
-WITH_KERNELS = ("lora-linear", "aloragc", "lora-attention")
+WITH_KERNELS = tuple(CONTRACTS)
 
 
 def test_the_shipped_set_has_every_contract_dtype_and_regime_and_is_small() -> None:
@@ -170,7 +170,10 @@ def test_results_that_cannot_be_judged_are_refused_in_one_line() -> None:
 def test_inputs_are_stored_in_their_dtype_and_sizes_are_theirs() -> None:
     for vector in SHIPPED:
         assert {tensor.dtype.name for tensor in vector.tensors.values()} == {vector.dtype}
-        assert bind_sizes(CONTRACTS[vector.contract], vector.inputs) == vector.sizes
+        bound = bind_sizes(CONTRACTS[vector.contract], vector.inputs)
+        shared = set(bound) & set(vector.sizes)
+        assert "r" in shared
+        assert all(bound[symbol] == vector.sizes[symbol] for symbol in shared)
 
 
 def test_scalars_are_hexadecimal_floats() -> None:

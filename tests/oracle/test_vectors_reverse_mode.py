@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loracle.contracts import CONTRACTS
-from loracle.evaluation import rows
+from loracle.evaluation import bind_sizes, rows
 from loracle.generation import cases_of, generate
 from loracle.vectors.reverse_mode import Traced, reverse_gradient
 from loracle_reference.arithmetic.multiprecision import Multiprecision
@@ -83,13 +83,15 @@ def test_a_rule_of_the_wrong_sign_disagrees(
 def test_the_losses_of_the_contracts_agree_to_the_last_bits(contract: Any) -> None:
     case = cases_of(contract, "float64", 0, ["tiny"], 2)[1]
     inputs, arithmetic = generate(case), Multiprecision(200)
+    sizes = bind_sizes(contract, inputs)
+    constants = {**inputs.scalars, **{symbol: sizes[symbol] for symbol in contract.axes}}
     entries = {name: rows(tensor) for name, tensor in inputs.tensors.items()}
     names = [
         f"grad_{n}" if f"grad_{n}" in entries else n.removeprefix("grad_") for n in contract.outputs
     ]
-    expected = gradient_from_loss(contract.loss, entries, names, inputs.scalars, arithmetic)
+    expected = gradient_from_loss(contract.loss, entries, names, constants, arithmetic)
     point = {name: arithmetic.matrix(tensor) for name, tensor in entries.items()}
-    found = reverse_gradient(contract.loss, point, names, inputs.scalars)
+    found = reverse_gradient(contract.loss, point, names, constants)
     for name in names:
         difference = np.abs(found[name].values - expected[name].values)
         assert (difference <= np.abs(expected[name].values) * 2**-150 + 2.0**-400).all(), name

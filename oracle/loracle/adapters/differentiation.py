@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -31,9 +31,12 @@ def with_grad(**tensors: Tensor) -> dict[str, Tensor]:
 
 
 def gradients(
-    output: Tensor, leaves: Mapping[str, Tensor], grad_output: Tensor | None = None
+    output: Tensor | Sequence[Tensor],
+    leaves: Mapping[str, Tensor],
+    grad_output: Tensor | Sequence[Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """`grad_<name>` of every leaf: derivatives of <grad_output, output>, or of a scalar output."""
+    """`grad_<name>` of every leaf: derivatives of <grad_output, output>, summed over the outputs
+    if there are several, or of a scalar output."""
     inputs = list(leaves.values())
     for _ in range(_backwards - 1):
         torch.autograd.grad(output, inputs, grad_output, retain_graph=True)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from loracle.bench.result import BenchResult, Row, Skipped
 from loracle.bench.sheet import Sheet
-from loracle.presentation.terminal import number
+from loracle.presentation.wording import number
 
 __all__ = ["bytes_text", "seconds_text", "sheets", "summary"]
 

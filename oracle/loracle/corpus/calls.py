@@ -8,7 +8,15 @@ from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
 from torch import Tensor
 
-__all__ = ["AloragcCall", "LoraAttentionCall", "LoraLinearCall", "Outputs", "kernel", "only"]
+__all__ = [
+    "AloragcCall",
+    "LoraAttentionCall",
+    "LoraLinearCall",
+    "LoraMhaCall",
+    "Outputs",
+    "kernel",
+    "only",
+]
 
 Outputs = dict[str, Tensor]
 
@@ -55,6 +63,31 @@ class LoraAttentionCall(TypedDict):
     scaling: float
     beta: float
     y: Tensor
+
+
+class LoraMhaCall(TypedDict):
+    """x (batch, length, model); weight_q (num_heads * head_dim, model); weight_k, weight_v
+    (num_kv_heads * head_dim, model); lora_a_* (r, model); lora_b_* (rows of the weight, r);
+    grad_output (batch, length, num_heads * head_dim)."""
+
+    x: Tensor
+    weight_q: Tensor
+    weight_k: Tensor
+    weight_v: Tensor
+    lora_a_q: Tensor
+    lora_b_q: Tensor
+    lora_a_k: Tensor
+    lora_b_k: Tensor
+    lora_a_v: Tensor
+    lora_b_v: Tensor
+    scaling_q: float
+    scaling_k: float
+    scaling_v: float
+    num_heads: int
+    num_kv_heads: int
+    causal: bool
+    softmax_scale: float
+    grad_output: Tensor
 
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])

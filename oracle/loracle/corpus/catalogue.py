@@ -10,6 +10,7 @@ from loracle.corpus.listed.wrong_lora_attention import WRONG_LORA_ATTENTION
 from loracle.corpus.listed.wrong_lora_attention_more import WRONG_LORA_ATTENTION_MORE
 from loracle.corpus.listed.wrong_lora_linear import WRONG_LORA_LINEAR
 from loracle.corpus.listed.wrong_lora_linear_more import WRONG_LORA_LINEAR_MORE
+from loracle.corpus.listed.wrong_lora_mha import WRONG_LORA_MHA
 
 __all__ = ["RIGHT", "WRONG", "RightKernel", "WrongKernel"]
 
@@ -20,6 +21,7 @@ WRONG: tuple[WrongKernel, ...] = (
     *WRONG_ALORAGC_MORE,
     *WRONG_LORA_ATTENTION,
     *WRONG_LORA_ATTENTION_MORE,
+    *WRONG_LORA_MHA,
 )
 """Kernels with one defect each, which must be caught."""
 

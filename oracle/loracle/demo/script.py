@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from loracle.adapters import ADAPTERS
-from loracle.presentation.terminal import STYLES, number, show_finding
+from loracle.presentation.terminal import STYLES, show_finding
+from loracle.presentation.wording import number
 from loracle.report import Finding, Report
 from loracle.validation import validate
 

@@ -9,6 +9,21 @@ from loracle.diagnosis.factors import factors
 from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.linear_terms import LINEAR_TERMS
 from loracle.diagnosis.loss import RESIDUALS, TARGETS
+from loracle.diagnosis.mha_attention import (
+    MHA_HEADS,
+    MHA_MASKS,
+    MHA_SCALES,
+    MHA_SOFTMAX,
+    MHA_TAILS,
+)
+from loracle.diagnosis.mha_layers import (
+    MHA_PROJECTIONS,
+    MHA_RANK_AXES,
+    MHA_ROWS,
+    MHA_SCALINGS,
+    MHA_TERMS,
+    MHA_UPSTREAM,
+)
 from loracle.diagnosis.projections import ALORAGC_PROJECTIONS, ATTENTION_PROJECTIONS
 from loracle.diagnosis.rank_axis import ALORAGC_RANK_AXES, ATTENTION_RANK_AXES, LINEAR_RANK_AXES
 from loracle.diagnosis.roundings import ATTENTION_ROUNDINGS, LINEAR_ROUNDINGS
@@ -95,6 +110,22 @@ TABLES: Mapping[str, Table] = {
         ),
         ATTENTION_ROUNDINGS,
         (*MAXIMUM, *UNWRITTEN),
+    ),
+    "lora-mha": Table(
+        (
+            *MHA_SCALINGS,
+            *factors(("batch",), ("length",), ("batch", "length")),
+            *MHA_SCALES,
+            *MHA_HEADS,
+            *MHA_MASKS,
+            *MHA_SOFTMAX,
+            *MHA_TERMS,
+            *MHA_PROJECTIONS,
+            *MHA_RANK_AXES,
+            *MHA_UPSTREAM,
+            *MHA_ROWS,
+            *MHA_TAILS,
+        ),
     ),
 }
 

@@ -1,7 +1,7 @@
 """Which term of which definition or lemma a hypothesis is about.
 
-The attention contracts follow the paper (its labels stand in the ledger); `lora-linear` has no
-lemma, there the equation of the output is written out and the term named.
+The attention contracts follow the paper (its labels stand in the ledger); `lora-linear` and
+`lora-mha` have no lemma, there the equation of the output is written out and the term named.
 """
 
 from __future__ import annotations
@@ -28,6 +28,33 @@ _LINEAR: Mapping[str, str] = {
     "rank": "the product over the rank axis of {equation}",
     "sum": "the sum over rows of {equation}",
     "upstream": "G of {equation}",
+}
+
+_MHA_EQUATIONS: Mapping[str, str] = {
+    "output": "O_h = f V_g",
+    "grad_x": "dX = sum over q, k, v of G_m W_m + s_m (G_m B_m) A_m",
+    "grad_lora_a_q": "dA_q = s_q (dQ B_q)^T X, dQ_h = p K_g",
+    "grad_lora_b_q": "dB_q = s_q dQ^T (X A_q^T), dQ_h = p K_g",
+    "grad_lora_a_k": "dA_k = s_k (dK B_k)^T X, dK_g = sum over h of p^T Q_h",
+    "grad_lora_b_k": "dB_k = s_k dK^T (X A_k^T), dK_g = sum over h of p^T Q_h",
+    "grad_lora_a_v": "dA_v = s_v (dV B_v)^T X, dV_g = sum over h of f^T G_h",
+    "grad_lora_b_v": "dB_v = s_v dV^T (X A_v^T), dV_g = sum over h of f^T G_h",
+}
+
+_MHA: Mapping[str, str] = {
+    "whole": "{equation}",
+    "half": "{equation}",
+    "scaling": "s of {equation}",
+    "scale": "softmax_scale, of f = softmax(softmax_scale Q_h K_g^T) or of p, in {equation}",
+    "heads": "g = h // (num_heads / num_kv_heads) of {equation}",
+    "mask": "j <= i in f of {equation}",
+    "f": "f of {equation}",
+    "correction": "p = softmax_scale (f o q - diag(<f_i, q_i>) f) of {equation}",
+    "weight": "W of Q, K and V = X W^T + s (X A^T) B^T, in {equation}",
+    "delta": "A and B of Q, K and V = X W^T + s (X A^T) B^T, in {equation}",
+    "adapter": "{equation}",
+    "sum": "the sums over rows of {equation}",
+    "upstream": "G, the upstream gradient, of {equation}",
 }
 
 _ALORAGC: Mapping[str, str] = {
@@ -75,6 +102,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     "lora-linear": _LINEAR,
     "aloragc": _ALORAGC,
     "lora-attention": _ATTENTION,
+    "lora-mha": _MHA,
 }
 """Per contract, the terms that hypotheses name."""
 
@@ -96,6 +124,8 @@ def term_of(contract: str, key: str, output: str) -> str:
     label = LABELS.get(contract, {}).get(key, "")
     if contract == "lora-linear":
         return label.format(equation=_LINEAR_EQUATIONS[output])
+    if contract == "lora-mha":
+        return label.format(equation=_MHA_EQUATIONS[output])
     of_a = output.startswith("grad_a")
     words = {
         "jacobian": "J_B" if of_a else "J_A",

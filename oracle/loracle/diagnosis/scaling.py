@@ -17,7 +17,14 @@ from loracle.diagnosis.linear_forms import Layer
 from loracle.generation.attention import BETAS, SQUARE_BETAS
 from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, SQUARE_SCALINGS
 
-__all__ = ["ATTENTION_SCALINGS", "LINEAR_SCALINGS", "STALE_ATTENTION", "STALE_LINEAR"]
+__all__ = [
+    "ATTENTION_SCALINGS",
+    "LINEAR_SCALINGS",
+    "STALE_ATTENTION",
+    "STALE_LINEAR",
+    "WRONG_SCALINGS",
+    "WrongScaling",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -30,7 +37,7 @@ _BETAS = (*BETAS, *SQUARE_BETAS, 1.25)
 
 WrongScaling = Callable[[float, int], float]
 
-_WRONG: tuple[tuple[str, str, WrongScaling], ...] = (
+WRONG_SCALINGS: tuple[tuple[str, str, WrongScaling], ...] = (
     (
         "missing-scaling",
         "lacks the scaling alpha / r: it is what a scaling of 1 gives",
@@ -78,8 +85,8 @@ def _on_base(layer: Layer) -> Layer:
 
 
 LINEAR_SCALINGS: tuple[Hypothesis, ...] = (
-    *(_as_factor(*wrong) for wrong in _WRONG),
-    *(_of_layer(*wrong) for wrong in _WRONG),
+    *(_as_factor(*wrong) for wrong in WRONG_SCALINGS),
+    *(_of_layer(*wrong) for wrong in WRONG_SCALINGS),
     linear_forms.changed(
         "scaling-on-base",
         "{output} has the scaling on the frozen weight's term too",
@@ -115,9 +122,13 @@ def _of_projection(name: str, has: str, wrong: WrongScaling, projection: str) ->
 
 
 ATTENTION_SCALINGS: tuple[Hypothesis, ...] = (
-    *(_as_factor(*wrong) for wrong in _WRONG),
-    *(_of_attention(*wrong, where) for wrong in _WRONG for where in ("everywhere", "weights")),
-    *(_of_projection(*wrong, projection) for wrong in _WRONG[:2] for projection in "qkv"),
+    *(_as_factor(*wrong) for wrong in WRONG_SCALINGS),
+    *(
+        _of_attention(*wrong, where)
+        for wrong in WRONG_SCALINGS
+        for where in ("everywhere", "weights")
+    ),
+    *(_of_projection(*wrong, projection) for wrong in WRONG_SCALINGS[:2] for projection in "qkv"),
 )
 
 

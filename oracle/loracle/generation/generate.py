@@ -30,7 +30,7 @@ def cases_of(
     return [
         case_of(contract, dtype, seed, regime, index)
         for regime in regimes
-        for index in range(REGIMES[regime].cases if count is None else count)
+        for index in range(REGIMES[regime].cases_of(contract.name) if count is None else count)
     ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from loracle.contracts import Contract
-from loracle.generation import attention, attention_structures, linear, linear_structures
+from loracle.generation import attention, attention_structures, linear, linear_structures, mha
 from loracle.generation.sampling import Raw, Sizes, is_sharp
 
 __all__ = ["REGIMES", "Regime", "regimes_of"]
@@ -22,8 +22,9 @@ class Regime:
 
     reveals: which bugs need it. sizes: draws the sizes of case `index`; the inputs of a contract
     are drawn by makers[contract](generator, sizes, index), before rounding to the dtype. cases:
-    how many a default run has. on_request: a default run has none, since the contract does not
-    promise it; it is named by whoever wants it.
+    how many a default run has, but for contracts with a number of their own in `fewer`.
+    on_request: a default run has none, since the contract does not promise it; it is named by
+    whoever wants it.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Regime:
     sizes: Mapping[str, Callable[[np.random.Generator, int], Sizes]]
     cases: int = 6
     on_request: bool = False
+    fewer: Mapping[str, int] = field(default_factory=dict)
+
+    def cases_of(self, contract: str) -> int:
+        """How many cases a default run of the contract has."""
+        return self.fewer.get(contract, self.cases)
 
 
 def _choice(generator: np.random.Generator, options: Sequence[int]) -> int:
@@ -68,6 +74,39 @@ def _linear_sizes(
             "in": width,
             "out": out,
             "r": 1 + int(generator.integers(min(width, out))),
+        }
+
+    return draw
+
+
+_MHA = "lora-mha"
+
+_HEADS = ((6, 2), (2, 1), (4, 2), (2, 2), (3, 1), (3, 3))
+"""Query heads and heads of keys. A group of three and two heads of keys tell h // 3 from h % 2."""
+
+
+def _mha_sizes(
+    lengths: Sequence[int],
+    models: Sequence[int],
+    head_dims: Sequence[int],
+    *,
+    heads: Sequence[tuple[int, int]] = _HEADS,
+    batches: Sequence[int] = (1, 2),
+) -> Callable[[np.random.Generator, int], Sizes]:
+    """Every second case has two samples. num_heads * head_dim is left to differ from model."""
+
+    def draw(generator: np.random.Generator, index: int) -> Sizes:
+        queries, keys = heads[index % len(heads)]
+        head_dim = head_dims[index % len(head_dims)]
+        model = _choice(generator, models)
+        return {
+            "batch": batches[index % len(batches)],
+            "length": _choice(generator, lengths),
+            "model": model,
+            "num_heads": queries,
+            "num_kv_heads": keys,
+            "head_dim": head_dim,
+            "r": 1 + int(generator.integers(min(model, keys * head_dim))),
         }
 
     return draw
@@ -120,6 +159,7 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.designed,
             "aloragc": attention.aloragc_designed,
             "lora-attention": attention.lora_attention_designed,
+            _MHA: mha.designed,
         },
         {
             "lora-linear": _designed_sizes(
@@ -127,18 +167,20 @@ _ALL: tuple[Regime, ...] = (
                 {"batch": 1, "length": 2, "in": 2, "out": 2, "r": 1},
             ),
             **dict.fromkeys(_ATTENTION, _designed_sizes(_SMALL, {"L": 3, "M": 2, "d": 2, "r": 1})),
+            _MHA: _mha_sizes((2, 3), (2, 4), (2, 1), heads=((3, 1), (2, 1), (2, 2)), batches=(1,)),
         },
     ),
     Regime(
         "typical",
         "Sizes of a unit test, multiples of 4 and 8 among them: fast paths that are taken for those"
         " alone.",
-        {"lora-linear": linear.typical},
+        {"lora-linear": linear.typical, _MHA: mha.typical},
         {
             "lora-linear": _pinned(
                 _linear_sizes((2, 3, 2), (4, 7, 12), (6, 8, 12, 16)),
                 {4: {"r": "in"}},
-            )
+            ),
+            _MHA: _mha_sizes((4, 6, 8), (6, 8, 10), (4, 3)),
         },
     ),
     _norm_regime(
@@ -160,11 +202,14 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.lora_init,
             "aloragc": attention.aloragc_lora_init,
             "lora-attention": attention.lora_attention_lora_init,
+            _MHA: mha.lora_init,
         },
         {
             "lora-linear": _linear_sizes((2, 3), (3, 5), (4, 6, 9)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((4, 6, 9), (3, 4, 6))),
+            _MHA: _mha_sizes((3, 5), (5, 6), (3, 2)),
         },
+        fewer={_MHA: 2},
     ),
     Regime(
         "saturated",
@@ -173,8 +218,13 @@ _ALL: tuple[Regime, ...] = (
         {
             "aloragc": attention.aloragc_saturated,
             "lora-attention": attention.lora_attention_saturated,
+            _MHA: mha.saturated,
         },
-        dict.fromkeys(_ATTENTION, _attention_sizes((4, 6, 10), (3, 4, 6))),
+        {
+            **dict.fromkeys(_ATTENTION, _attention_sizes((4, 6, 10), (3, 4, 6))),
+            _MHA: _mha_sizes((4, 6), (5, 7), (3, 4)),
+        },
+        fewer={_MHA: 3},
     ),
     Regime(
         "ragged",
@@ -184,6 +234,7 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.typical,
             "aloragc": lambda g, s, i: attention.aloragc_at_norm(g, s, 0.5),
             "lora-attention": lambda g, s, i: attention.lora_attention_at_norm(g, s, i, 0.5),
+            _MHA: mha.typical,
         },
         {
             "lora-linear": _pinned(
@@ -197,7 +248,11 @@ _ALL: tuple[Regime, ...] = (
                     {0: {"M": 37}, 1: {"r": 3}, 3: {"r": 1}},
                 ),
             ),
+            _MHA: _mha_sizes(
+                (17, 19, 23), (7, 11, 13), (5, 3, 7), heads=((2, 1), (3, 1), (2, 2)), batches=(1,)
+            ),
         },
+        fewer={_MHA: 3},
     ),
     Regime(
         "long",
@@ -207,12 +262,15 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.long,
             "aloragc": attention.aloragc_long,
             "lora-attention": attention.lora_attention_long,
+            _MHA: mha.long,
         },
         {
             "lora-linear": _linear_sizes((2, 1), (65, 130), (66, 70)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((65, 97, 130), (16, 66))),
+            _MHA: _mha_sizes((65, 70), (20,), (9,), heads=((2, 1),), batches=(1,)),
         },
         cases=2,
+        fewer={_MHA: 1},
     ),
     Regime(
         "averaging",
@@ -222,12 +280,15 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.averaging,
             "aloragc": attention.aloragc_averaging,
             "lora-attention": attention.lora_attention_averaging,
+            _MHA: mha.averaging,
         },
         {
             "lora-linear": _linear_sizes((2, 3), (11, 13), (13, 14, 15)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((12, 10), (8, 9))),
+            _MHA: _mha_sizes((9, 10), (10, 12), (4, 5), heads=((2, 1),), batches=(1,)),
         },
         cases=12,
+        fewer={_MHA: 10},
     ),
     Regime(
         "tiny",
@@ -236,6 +297,7 @@ _ALL: tuple[Regime, ...] = (
             "lora-linear": linear.typical,
             "aloragc": lambda g, s, i: attention.aloragc_at_norm(g, s, 1.0),
             "lora-attention": lambda g, s, i: attention.lora_attention_at_norm(g, s, i, 1.0),
+            _MHA: mha.typical,
         },
         {
             "lora-linear": _pinned(
@@ -245,7 +307,12 @@ _ALL: tuple[Regime, ...] = (
                 _ATTENTION,
                 _pinned(_attention_sizes((1, 2, 3), (1, 2, 3)), {0: {"L": 1}, 1: {"M": 1}}),
             ),
+            _MHA: _pinned(
+                _mha_sizes((1, 2, 3), (1, 2, 3), (1, 2), heads=((2, 1), (1, 1), (2, 2))),
+                {0: {"length": 1}, 1: {"r": 1}},
+            ),
         },
+        fewer={_MHA: 4},
     ),
     Regime(
         "structured",
@@ -255,6 +322,7 @@ _ALL: tuple[Regime, ...] = (
         {
             "lora-linear": linear_structures.structured,
             **{name: attention_structures.structured(name) for name in _ATTENTION},
+            _MHA: mha.structured,
         },
         {
             "lora-linear": _pinned(
@@ -263,6 +331,10 @@ _ALL: tuple[Regime, ...] = (
             **dict.fromkeys(
                 _ATTENTION,
                 _pinned(_attention_sizes((6, 8, 10), (4, 6)), {2: {"r": 3}, 5: {"r": 3}}),
+            ),
+            _MHA: _pinned(
+                _mha_sizes((6,), (5, 6), (3, 4), heads=((6, 2), (2, 1), (4, 2)), batches=(1,)),
+                {2: {"r": 3}},
             ),
         },
         cases=3,
@@ -275,10 +347,12 @@ _ALL: tuple[Regime, ...] = (
         {
             "lora-linear": linear_structures.extreme,
             **{name: attention_structures.extreme(name) for name in _ATTENTION},
+            _MHA: mha.extreme,
         },
         {
             "lora-linear": _linear_sizes((2, 3), (4, 6), (5, 6)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((6, 8, 10), (4, 6))),
+            _MHA: _mha_sizes((6, 8), (5, 6), (3, 4), heads=((2, 1), (3, 1)), batches=(1,)),
         },
         cases=2,
     ),
@@ -286,8 +360,11 @@ _ALL: tuple[Regime, ...] = (
         "layouts",
         "An upstream gradient that is not contiguous, as that of a transposition, of a slice of Q,"
         " K and V, or of a sum (stride 0): kernels that read it as if it were, or cannot view it.",
-        {"lora-linear": linear_structures.layouts},
-        {"lora-linear": _linear_sizes((2, 3), (3, 5), (4, 6))},
+        {"lora-linear": linear_structures.layouts, _MHA: mha.layouts},
+        {
+            "lora-linear": _linear_sizes((2, 3), (3, 5), (4, 6)),
+            _MHA: _mha_sizes((3, 5), (4, 6), (3, 2), batches=(2,)),
+        },
         cases=3,
     ),
     Regime(

@@ -212,14 +212,11 @@ class KernelProcess:
         self._ready = True
 
     def _agreed(self, answer: LoadedKernel) -> Loaded:
-        loaded = agree(answer, self._contract)
-        if not isinstance(self._source, Target) or self._source.adapter is None:
-            return loaded
-        adapter = find_adapter(self._source.adapter)
-        limits = adapter.unsupported_on.get(self._device.partition(":")[0], ())
-        declared = loaded.declaration
-        declaration = replace(declared, unsupported=(*declared.unsupported, *limits))
-        return replace(loaded, declaration=declaration)
+        if isinstance(self._source, Target) and self._source.adapter is not None:
+            # An adapter's kernel declares nothing itself: what is known of it is listed.
+            declaration = find_adapter(self._source.adapter).declaration_on(self._device)
+            answer = replace(answer, declaration=declaration)
+        return agree(answer, self._contract)
 
     def _refuse(self, reason: str) -> NoReturn:
         self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -12,14 +13,17 @@ import numpy.typing as npt
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, diagnose
+from loracle.generation import generate
 from loracle.judgement.bias import BiasTest
 from loracle.judgement.bounds import ProvenBound
 from loracle.judgement.further_runs import difference, shows_nan
 from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
-from loracle.judgement.verdicts import Judgement, judge
+from loracle.judgement.verdicts import Judgement, errors_of, judge
 from loracle.observation import FurtherRun, Observation, Problem
-from loracle.report import Diagnosis, Finding, RegimeSummary
+from loracle.report import Diagnosis, ErrorMap, Finding, OutputSummary, RegimeSummary
+from loracle.scatter import Scatter
+from loracle_reference.enclosure import Enclosure
 
 __all__ = ["Collector"]
 
@@ -33,12 +37,14 @@ Bad = Literal["fail", "suspect"]
 
 @dataclass(frozen=True)
 class _Judged:
-    """One of the equal calls of one case, for one output. promise: what replaced bound and
-    tolerance. how: what tells it from the first call, empty for that. remarks: what is to be said
-    of it beside the diagnosis."""
+    """One of the equal calls of one case, for one output. bound: what it was judged by, entrywise.
+    promise: what replaced bound and tolerance. how: what tells it from the first call, empty for
+    that. remarks: what is to be said of it beside the diagnosis."""
 
     case: Case
     computed: npt.NDArray[np.float64]
+    truth: Enclosure
+    bound: npt.NDArray[np.float64]
     promise: Promise | None
     judgement: Judgement
     how: str
@@ -49,13 +55,31 @@ class _Judged:
         """Greater for the worse of two."""
         return _RANK[self.judgement.verdict], _badness(self.judgement)
 
+    @property
+    def errors(self) -> ErrorMap:
+        return ErrorMap(
+            case=str(self.case),
+            truth=self.truth.mid,
+            computed=self.computed,
+            error=errors_of(self.computed, self.truth),
+            bound=self.bound,
+            tolerance=self.judgement.tolerance,
+            element=self.judgement.element,
+        )
+
 
 @dataclass
 class _Group:
-    """All cases with one verdict on one output."""
+    """All cases with one verdict on one output. largest: the first with the most elements."""
 
     worst: _Judged
+    largest: _Judged
     count: int = 0
+
+    @property
+    def errors(self) -> tuple[ErrorMap, ...]:
+        other = self.largest.case != self.worst.case
+        return (self.worst.errors, self.largest.errors) if other else (self.worst.errors,)
 
 
 @dataclass
@@ -88,6 +112,7 @@ class Collector:
     certified: dict[str, int] = field(default_factory=dict)
     declined: list[dict[str, str]] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    scatter: dict[str, Scatter] = field(default_factory=dict)
     cases: int = 0
     _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
@@ -103,6 +128,7 @@ class Collector:
     def __post_init__(self) -> None:
         self.evidence = dict.fromkeys(self.outputs, 0)
         self.certified = dict.fromkeys(self.outputs, 0)
+        self.scatter = {output: Scatter() for output in self.outputs}
         self._biases = {output: (BiasTest(), BiasTest()) for output in self.outputs}
 
     def add(self, reference: CaseReference, observation: Observation) -> Finding | None:
@@ -143,22 +169,23 @@ class Collector:
         found |= {structural.verdict for structural in self._structural.values()}
         return "fail" if "fail" in found else "suspect" if found else "pass"
 
-    def findings(self) -> list[Finding]:
-        """All findings, diagnosed, worst first."""
+    def findings(self, *, across_cases: bool = True) -> list[Finding]:
+        """All findings, diagnosed, worst first; those of the bias test if across_cases is set."""
         structural = [self._structural_finding(s) for s in self._structural.values()]
         diagnoses = {
             output: diagnose([evidence for _, evidence in kept])
             for output, kept in self._failing.items()
         }
         judged = [
-            self._finding(output, verdict, group.worst, group.count, diagnoses.get(output, ()))
+            self._finding(output, verdict, group, diagnoses.get(output, ()))
             for (output, verdict), group in self._groups.items()
         ]
         judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))
         biased = [
             finding
             for output in self._biases
-            if not any(output == name for name, _ in self._groups)
+            if across_cases
+            and not any(output == name for name, _ in self._groups)
             and (finding := self._bias_finding(output)) is not None
         ]
         everything = [*structural, *judged, *biased]
@@ -214,7 +241,12 @@ class Collector:
                         " that of every legal evaluation: it is wrong or does not follow the plan"
                     )
                     remarks = (Diagnosis("beyond-plan", text),)
-            judged.append(_Judged(reference.case, computed, promise, judgement, run.how, remarks))
+            bound = proven.bound if limit is None else np.full(computed.shape, limit)
+            judged.append(
+                _Judged(
+                    reference.case, computed, truth, bound, promise, judgement, run.how, remarks
+                )
+            )
         return judged
 
     def _promise(self, run: FurtherRun | Observation, output: str) -> Promise | None:
@@ -238,10 +270,13 @@ class Collector:
         latest = None
         lost = set(self.outputs) - set(observation.outputs)
         summary.fail += len(lost)
+        for output in lost:
+            summary.outputs.setdefault(output, OutputSummary()).fail += 1
         for problem in observation.problems:
             structural = self._note(case, problem, "fail")
             if problem.output not in lost and problem.output is not None:
                 summary.fail += 1
+                summary.outputs.setdefault(problem.output, OutputSummary()).fail += 1
             latest = latest or self._structural_finding(structural)
         return latest
 
@@ -274,25 +309,30 @@ class Collector:
         judgement, promise = judged.judgement, judged.promise
         if promise is not None and promise.kind == "certificate":
             self.certified[output] += 1
-        if judgement.verdict == "no_evidence":
-            summary.no_evidence += 1
-        else:
+        if judgement.verdict != "no_evidence":
             self.evidence[output] += 1
-        summary.passed += judgement.verdict == "pass"
-        summary.suspect += judgement.verdict == "suspect"
-        summary.fail += judgement.verdict == "fail"
-        for name in ("error_to_bound", "error_to_tolerance"):
-            known = getattr(summary, f"worst_{name}")
-            new = getattr(judgement, name)
-            setattr(summary, f"worst_{name}", new if known is None else max(known, new))
+        one = summary.outputs.setdefault(output, OutputSummary())
+        for counts in (summary, one):
+            counts.no_evidence += judgement.verdict == "no_evidence"
+            counts.passed += judgement.verdict == "pass"
+            counts.suspect += judgement.verdict == "suspect"
+            counts.fail += judgement.verdict == "fail"
+            for name in ("error_to_bound", "error_to_tolerance"):
+                known = getattr(counts, f"worst_{name}")
+                new = getattr(judgement, name)
+                setattr(counts, f"worst_{name}", new if known is None else max(known, new))
+        error = errors_of(judged.computed, judged.truth)
+        self.scatter[output].add(error, judged.bound, judgement.tolerance)
 
     def _keep(self, reference: CaseReference, output: str, judged: _Judged) -> Finding:
         judgement, computed = judged.judgement, judged.computed
         verdict: Bad = "fail" if judgement.verdict == "fail" else "suspect"
-        group = self._groups.setdefault((output, verdict), _Group(judged))
+        group = self._groups.setdefault((output, verdict), _Group(judged, judged))
         group.count += 1
         if _badness(judgement) > _badness(group.worst.judgement):
             group.worst = judged
+        if judged.computed.size > group.largest.computed.size:
+            group.largest = judged
         slack = min(reference.null[output].tolerance, float(reference.proven[output].bound.max()))
         if judged.promise is not None:
             slack = max(slack, judged.promise.limit)
@@ -303,23 +343,23 @@ class Collector:
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)
         del kept[_MOST_EVIDENCE:]
-        return self._finding(output, verdict, judged, group.count, ())
+        return self._finding(output, verdict, _Group(judged, judged, group.count), ())
 
     def _finding(
         self,
         output: str,
         verdict: Bad,
-        worst: _Judged,
-        count: int,
+        group: _Group,
         diagnosis: tuple[Diagnosis, ...],
     ) -> Finding:
+        worst = group.worst
         case, judgement = worst.case, worst.judgement
         return Finding(
             verdict=verdict,
             output=output,
             regime=case.regime,
             case=str(case),
-            count=count,
+            count=group.count,
             cases_total=self.cases,
             diagnosis=(*worst.remarks, *diagnosis),
             error=judgement.error,
@@ -331,6 +371,8 @@ class Collector:
             reason=worst.how,
             replay=self.replay(case),
             promise=worst.promise.kind if worst.promise else None,
+            inputs_sha256=_digest(case),
+            errors=group.errors,
         )
 
     def _structural_finding(self, structural: _Structural) -> Finding:
@@ -344,6 +386,7 @@ class Collector:
             cases_total=self.cases,
             diagnosis=(Diagnosis(problem.hypothesis, problem.explanation),),
             replay=self.replay(case),
+            inputs_sha256=_digest(case),
         )
 
     def _bias_finding(self, output: str) -> Finding | None:
@@ -356,7 +399,8 @@ class Collector:
             f"{output} is on average the true value times {1 + found.bias:.6g},"
             f" over {found.cases} cases"
         )
-        finding = self._finding(output, "suspect", self._latest[output], found.cases, ())
+        latest = self._latest[output]
+        finding = self._finding(output, "suspect", _Group(latest, latest, found.cases), ())
         values = {**finding.__dict__, "diagnosis": (Diagnosis("constant-factor", text),)}
         values["reason"] = (
             f"biased across cases: {found.z:.1f} standard deviations, honest evaluations stay below"
@@ -364,7 +408,7 @@ class Collector:
         )
         if first is None:
             values["reason"] += f"; {self._later[output]}"
-        values["replay"] = self.replay(None)
+        values |= {"across_cases": True, "replay": self.replay(None)}
         return Finding(**values)
 
 
@@ -375,3 +419,9 @@ def _badness(judgement: Judgement) -> float:
 def _severity(finding: Finding) -> float:
     limit = finding.bound if finding.verdict == "fail" else finding.tolerance
     return (finding.error or 0.0) / limit if limit else float("inf")
+
+
+@lru_cache
+def _digest(case: Case) -> str:
+    """The cases that fail, fail in several outputs."""
+    return generate(case).digest()

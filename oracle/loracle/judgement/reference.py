@@ -42,11 +42,13 @@ _UNRELATED = {
     "corpus",
     "demo",
     "diagnosis",
+    "expectations",
     "harness",
     "kernels",
     "presentation",
     "resolving_power",
     "selftest",
+    "testing",
     "vectors",
 }
 """Packages on which no cached number depends."""

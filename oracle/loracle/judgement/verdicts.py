@@ -12,7 +12,7 @@ import numpy.typing as npt
 from loracle.judgement.bounds import ProvenBound
 from loracle_reference.enclosure import Enclosure
 
-__all__ = ["CaseVerdict", "Judgement", "judge", "judge_spread"]
+__all__ = ["CaseVerdict", "Judgement", "errors_of", "judge", "judge_spread"]
 
 CaseVerdict = Literal["fail", "suspect", "pass", "no_evidence"]
 
@@ -44,6 +44,14 @@ class Judgement:
     non_finite: bool = False
 
 
+def errors_of(computed: npt.NDArray[np.float64], truth: Enclosure) -> npt.NDArray[np.float64]:
+    """The error of every element, against the middle of the enclosure; infinite where a result is
+    not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((computed - truth.high) - truth.low)
+    return np.where(np.isfinite(computed), error, np.inf)
+
+
 def judge(
     computed: npt.NDArray[np.float64],
     truth: Enclosure,
@@ -65,9 +73,7 @@ def judge(
     largest = float(np.max(np.abs(truth.mid) - truth.radius, initial=0.0))
     finite = np.isfinite(computed)
     certain, possible = truth.distance(computed)
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs((computed - truth.high) - truth.low)
-    error = np.where(finite, error, np.inf)
+    error = errors_of(computed, truth)
     to_bound = _ratio(certain, bound)
     to_tolerance = float(_ratio(error.max(), np.asarray(tolerance)))
     claimed = proven.overflow_free if epsilon is None else epsilon < np.inf

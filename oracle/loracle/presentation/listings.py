@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group
@@ -10,20 +10,50 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loracle.adapters import ADAPTERS, Adapter, installed_version
+from loracle.adapters import Adapter, installed_version
 from loracle.contracts import CONTRACTS, Contract
 from loracle.generation import REGIMES
 
-__all__ = ["adapter_table", "contract_text", "regime_table"]
+__all__ = ["adapter_list", "contract_text", "regime_table"]
 
 
-def adapter_table() -> Table:
-    """One row per adapter: name, installed versions, contracts, how to install what it needs."""
-    table = _table("adapter", "found", "contracts", "install")
-    for adapter in ADAPTERS.values():
-        contracts = "\n".join(adapter.contracts)
-        table.add_row(Text(adapter.name, style="bold"), _found(adapter), contracts, adapter.install)
-    return table
+def adapter_list(adapters: Sequence[Adapter]) -> Group:
+    """Of each adapter: name, versions found, contracts, what it is, what is declared for it, and,
+    most of all where it is not installed, how to install it."""
+    parts: list[Text | Padding] = []
+    for adapter in adapters:
+        parts.append(
+            Text.assemble(
+                (adapter.name, "bold"), "  ", _found(adapter), "  ", ", ".join(adapter.contracts)
+            )
+        )
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        rows.add_column(style="dim")
+        rows.add_column()
+        rows.add_row("judges", adapter.description)
+        declared = _declared(adapter)
+        if declared:
+            rows.add_row("declares", declared)
+        if adapter.remark:
+            rows.add_row("note", adapter.remark)
+        rows.add_row("install", adapter.install)
+        parts.append(Padding(rows, (0, 0, 1, 2)))
+    return Group(*parts)
+
+
+def _declared(adapter: Adapter) -> str:
+    """What is declared for it, on one line."""
+    declared = adapter.declaration
+    parts = []
+    if declared.unsupported:
+        parts.append(f"unsupported: {', '.join(declared.unsupported)}")
+    for device, names in adapter.unsupported_on.items():
+        parts.append(f"unsupported on {device}: {', '.join(names)}")
+    if declared.outputs is not None:
+        parts.append(f"outputs: {', '.join(declared.outputs)}")
+    for device, names in adapter.outputs_on.items():
+        parts.append(f"outputs on {device}: {', '.join(names)}")
+    return "; ".join(parts)
 
 
 def contract_text() -> Group:
@@ -53,16 +83,16 @@ def _table(*headers: str) -> Table:
 
 
 def _found(adapter: Adapter) -> Text:
-    lines = Text()
+    """The versions of what it needs, or what of it is missing."""
+    words = []
     for package in adapter.packages:
-        # Every adapter needs torch; it is worth a line only where it is the thing judged.
+        # Every adapter needs torch; it is worth a word only where it is the thing judged.
         if package == "torch" and len(adapter.packages) > 1:
             continue
         version = installed_version(package)
-        lines.append(
-            f"{package} {version}" if version else f"{package} missing", "" if version else "red"
-        )
-    return lines
+        missing = Text(f"{package} missing", "red")
+        words.append(Text(f"{package} {version}") if version else missing)
+    return Text(", ").join(words)
 
 
 def _signature(contract: Contract) -> Table:

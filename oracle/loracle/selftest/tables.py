@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from loracle.bench.sheet import Sheet
 from loracle.corpus.defects import DEFECTS
 from loracle.corpus.entry import ALL_DTYPES
-from loracle.presentation.terminal import number
+from loracle.presentation.wording import number
 from loracle.selftest.comparison import OURS, Judged, Score, behind, judged, scores
 from loracle.selftest.rivals.result import RULES
 from loracle.selftest.summary import NAMED_AT_LEAST, Counts, SelfTest

@@ -193,7 +193,7 @@ def _of_arguments(contract: Contract, vector: Vector) -> list[str]:
     """Whether the arguments and outputs are the contract's, finite, and of shapes that fit."""
     for what, there, wanted in (
         ("inputs", vector.tensors, contract.tensors),
-        ("scalars", vector.scalars, contract.scalars),
+        ("scalars", vector.scalars, (*contract.scalars, *contract.options)),
         ("outputs", vector.outputs, contract.outputs),
     ):
         if set(there) != set(wanted):

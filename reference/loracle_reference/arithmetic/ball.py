@@ -14,6 +14,7 @@ import numpy as np
 from loracle_reference.arithmetic.exact_scalar import as_float_array, as_fraction
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar, rows_of
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -172,6 +173,16 @@ class BallMatrix(Matrix):
                 shifted += [entry - shift for entry in row] if math.isfinite(shift) else row
         exponentials = self._like(self.shape, shifted).exp()
         return exponentials.divide_rows(exponentials.row_sum())
+
+    def causal_softmax_rows(self) -> BallMatrix:
+        """Each row's softmax over its first entries, and zeros that are exact."""
+        causal_mask(self)
+        zero = flint.arb(0)
+        entries: list[Arb] = []
+        for index in range(self.shape[0]):
+            seen = self._like((1, index + 1), self.row(index)[: index + 1]).softmax_rows()
+            entries += seen.entries + [zero] * (self.shape[1] - index - 1)
+        return self._like(self.shape, entries)
 
     def _entrywise(self, operation: Callable[[Arb, Arb], Arb], other: BallMatrix) -> BallMatrix:
         self._require_precision(other)

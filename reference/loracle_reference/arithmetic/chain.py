@@ -34,16 +34,23 @@ def _row_sum(total: Array) -> float:
     return float(total.sum(axis=1).max() * _slack(total.shape[1]))
 
 
+def _unknown_if_nan(array: Array) -> Array:
+    """Infinite where a zero has met an infinity. (Of finite numbers numpy's own takes long.)"""
+    if np.isfinite(array).all():
+        return array
+    return np.nan_to_num(array, nan=np.inf, posinf=np.inf)
+
+
 def _grown(array: Array, growth: float) -> Array:
     """array * (1 + growth) rounded up, unknown (infinite) where a zero meets an infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(array * ((1 + growth) * _UP), nan=np.inf, posinf=np.inf)
+        return _unknown_if_nan(array * ((1 + growth) * _UP))
 
 
 def _product(left: Array, right: Array) -> Array:
     """left @ right rounded up, unknown (infinite) where a zero meets an infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(left @ right, nan=np.inf, posinf=np.inf) * _slack(left.shape[-1])
+        return _unknown_if_nan(left @ right) * _slack(left.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -125,11 +132,52 @@ class Chain:
         per_scalar = _SCALAR_FLUSHES * self.scalars * (1 + growth)
         with np.errstate(invalid="ignore"):
             lost = (per_sum + per_scalar) * self.products + per_scalar * self.leaves
-        flushed = np.nan_to_num(lost, nan=np.inf, posinf=np.inf) * eta * _UP
+        flushed = _unknown_if_nan(lost) * eta * _UP
         if not operand_loss:
             return flushed
         read = (self.products + self.leaves) * ((1 + growth) * operand_loss)
         return (flushed + read) * _UP
+
+    def taken(self, rows: list[int]) -> Chain:
+        """The chain of these rows of the result, which are those of its first factor: what follows
+        it is the same. A column sum of a prefix takes a row as often as it is taken."""
+        often = max(rows.count(row) for row in set(rows))
+        return replace(
+            self,
+            before=self.before[rows],
+            leaves=self.leaves[rows],
+            products=self.products[rows],
+            bare=self.bare[rows],
+            numerators=None if self.numerators is None else self.numerators[rows],
+            prefix_sum=self.prefix_sum * often * _UP,
+        )
+
+    def beside(self, other: Chain) -> Chain:
+        """The chain of [self, other], whose product with [X; Y] is self X + other Y.
+
+        What either loses in a sub-product that reaches into X or Y is added up, and so are the row
+        sums of suffixes, which a kernel may have formed side by side if their prefixes are one.
+        """
+        numerators = None
+        if self.numerators is not None or other.numerators is not None:
+            numerators = np.hstack([self._undivided, other._undivided])
+        return Chain(
+            before=(self.before + other.before) * _UP,
+            after=np.concatenate([self.after, other.after]),
+            leaves=np.hstack([self.leaves, other.leaves]),
+            products=np.hstack([self.products, other.products]),
+            bare=np.hstack([self.bare, other.bare]),
+            peak=max(self.peak, other.peak),
+            numerators=numerators,
+            scalars=max(self.scalars, other.scalars),
+            reserve=max(self.reserve, other.reserve),
+            inner=max(self.inner, other.inner),
+            addends=max(self.addends, other.addends),
+            suffix_sum=(self.suffix_sum + other.suffix_sum) * _UP,
+            suffix_peak=max(self.suffix_peak, other.suffix_peak),
+            prefix_sum=max(self.prefix_sum, other.prefix_sum),
+            prefix_peak=max(self.prefix_peak, other.prefix_peak),
+        )
 
     def times(self, total: Array, other: Chain, other_total: Array, *, growth: float) -> Chain:
         """The chain of self @ other, whose totals are given; growth is that of its sum."""

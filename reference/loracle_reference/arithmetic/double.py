@@ -14,6 +14,7 @@ from loracle_reference.arithmetic.exact_scalar import (
 )
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar, rows_of
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -109,6 +110,10 @@ class DoubleMatrix(Matrix):
         shift = self.values.max(axis=1, keepdims=True)
         exponentials = DoubleMatrix(np.exp(self.values - shift))
         return exponentials.divide_rows(exponentials.row_sum())
+
+    def causal_softmax_rows(self) -> DoubleMatrix:
+        """The same over the keys up to the query; exp of minus infinity is an exact zero."""
+        return DoubleMatrix(np.where(causal_mask(self), self.values, -np.inf)).softmax_rows()
 
 
 class Double(Arithmetic[DoubleMatrix]):

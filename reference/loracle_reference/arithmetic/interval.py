@@ -45,6 +45,7 @@ from loracle_reference.arithmetic.midpoint_radius import (
 )
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar, rows_of
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -215,6 +216,17 @@ class IntervalMatrix(Matrix):
         with np.errstate(all="ignore"):
             for rows in row_chunks(self.shape):
                 softmax(_rows(self, rows), mid[rows], rad[rows])
+        return IntervalMatrix(mid, rad)
+
+    def causal_softmax_rows(self) -> IntervalMatrix:
+        """Each row's softmax over its first entries, and zeros that are exact."""
+        causal_mask(self)
+        mid, rad = np.zeros((2, *self.shape))
+        with np.errstate(all="ignore"):
+            for row in range(self.shape[0]):
+                seen = slice(row, row + 1), slice(row + 1)
+                scores = self.mid[seen], None if self.rad is None else self.rad[seen]
+                softmax(scores, mid[seen], rad[seen])
         return IntervalMatrix(mid, rad)
 
 

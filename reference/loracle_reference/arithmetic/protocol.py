@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -119,6 +120,24 @@ class Matrix(ABC):
         """D^-1 exp(self) with D = diag(exp(self) 1), Definition 1.2."""
         exponentials = self.exp()
         return exponentials.divide_rows(exponentials.row_sum())
+
+    def causal_softmax_rows(self) -> Self:
+        """Row i: the softmax of its first i + 1 entries, then exact zeros; the causal mask j <= i.
+
+        The matrix is square. An arithmetic may override it for speed; the values are those of
+        `softmax_rows` on every prefix.
+        """
+        size = self.shape[1]
+        if self.shape[0] != size:
+            raise ValueError(f"a causal mask needs as many queries as keys, got {self.shape}")
+        columns = []
+        for row in range(size):
+            scores = self.take_rows([row])
+            seen = scores.take_columns(range(row + 1)).softmax_rows()
+            if row + 1 < size:
+                seen = seen.beside(scores.take_columns(range(row + 1, size)).scale(0))
+            columns.append(seen.T)
+        return reduce(lambda left, right: left.beside(right), columns).T
 
 
 M = TypeVar("M", bound=Matrix)

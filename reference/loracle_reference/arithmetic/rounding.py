@@ -33,6 +33,7 @@ from loracle_reference.arithmetic.growth import exponential_growth, softmax_grow
 from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -71,7 +72,10 @@ def _product(left: Array, right: Array) -> Array:
 def _times(left: Array, right: Array) -> Array:
     """left * right rounded up, with 0 * inf = 0."""
     with np.errstate(invalid="ignore"):
-        return _up(np.nan_to_num(left * right, nan=0.0, posinf=np.inf))
+        product = left * right
+    if np.isfinite(product).all():
+        return _up(product)
+    return _up(np.nan_to_num(product, nan=0.0, posinf=np.inf))
 
 
 class RoundingMatrix(Matrix):
@@ -79,6 +83,7 @@ class RoundingMatrix(Matrix):
 
     relative: the part of E that comes from relative errors (see the module docstring); what
     flushes to zero lose along the chain is kept in `chain` until the matrix is used entry by entry.
+    error: E where it is known already, else made of the two.
     """
 
     def __init__(
@@ -88,14 +93,17 @@ class RoundingMatrix(Matrix):
         relative: Array,
         machine: MachineModel,
         chain: Chain | None = None,
+        error: Array | None = None,
     ) -> None:
         self.truth = truth
         self.natural_scale = natural_scale
         self.relative = relative
         self.machine = machine
         self.chain = Chain.leaf(natural_scale + relative) if chain is None else chain
-        growth = self._sum_growth(self.chain.inner)
-        self.error = _up(relative + self.chain.lost(machine.loss, growth, machine.operand_loss))
+        if error is None:
+            growth = self._sum_growth(self.chain.inner)
+            error = _up(relative + self.chain.lost(machine.loss, growth, machine.operand_loss))
+        self.error = error
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,6 +131,7 @@ class RoundingMatrix(Matrix):
             self.relative.T,
             self.machine,
             self.chain.transposed,
+            self.error.T,
         )
 
     def __matmul__(self, other: RoundingMatrix) -> RoundingMatrix:
@@ -250,33 +259,42 @@ class RoundingMatrix(Matrix):
         return self._formed(truth, natural, spread, other, roundings=1)
 
     def reshape(self, rows: int, columns: int) -> RoundingMatrix:
-        """The same entries in row-major order, with their bounds; see `_moved`."""
+        """The same entries in row-major order, with their bounds.
+
+        Every kernel forms a matrix before it moves its entries so, and the result is a leaf: all of
+        `error`, what flushes take along the chain included, is relative error from here on. No
+        product, sum or division may be reassociated across the copy, because the entries of a
+        sub-product stand in other places, or nowhere, afterwards. The peak on the way is kept.
+        """
         require_reshape(self, rows, columns)
-        return self._moved(
-            self.truth.reshape(rows, columns),
-            self.natural_scale.reshape(rows, columns),
-            self.error.reshape(rows, columns),
-            peak=self.chain.peak,
-        )
+        natural = self.natural_scale.reshape(rows, columns)
+        error = self.error.reshape(rows, columns)
+        leaf = Chain.leaf(natural + error, peak=self.chain.peak)
+        truth = self.truth.reshape(rows, columns)
+        return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def take_rows(self, indices: Sequence[int]) -> RoundingMatrix:
-        """Row i of the result is row indices[i], with its bounds; see `_moved`."""
+        """Row i of the result is row indices[i], with its bounds. (X Y)[rows] is X[rows] Y, however
+        it is associated, so that the chain goes on; a copy rounds nothing."""
         rows = require_rows(self, indices)
-        return self._moved(
+        return RoundingMatrix(
             self.truth.take_rows(rows),
             self.natural_scale[rows],
-            self.error[rows],
-            peak=self.chain.peak,
+            self.relative[rows],
+            self.machine,
+            self.chain.taken(rows),
         )
 
     def beside(self, other: RoundingMatrix) -> RoundingMatrix:
-        """The columns of self, then those of other, with their bounds; see `_moved`."""
+        """The columns of self, then those of other, with their bounds. [X, Y] [V; W] is X V + Y W,
+        each of which a kernel may associate as it likes, so that the chains go on."""
         require_same_rows(self, other)
-        return self._moved(
+        return RoundingMatrix(
             self.truth.beside(other.truth),
             np.hstack([self.natural_scale, other.natural_scale]),
-            np.hstack([self.error, other.error]),
-            peak=max(self.chain.peak, other.chain.peak),
+            np.hstack([self.relative, other.relative]),
+            self.machine,
+            self.chain.beside(other.chain),
         )
 
     def softmax_rows(self) -> RoundingMatrix:
@@ -286,18 +304,26 @@ class RoundingMatrix(Matrix):
         With |s^_l - s_l| <= e_l the probabilities of the computed scores differ from f by at most
         the factor R_l = exp(e_l) sum_m f_m exp(e_m); kappa is what computing them adds.
         """
-        truth = self.truth.softmax_rows()
+        return self._softmax(self.truth.softmax_rows(), np.ones(self.shape, dtype=np.bool_))
+
+    def causal_softmax_rows(self) -> RoundingMatrix:
+        """The same over the keys that a query sees; what it does not see is zero in every kernel,
+        as exp of minus infinity is. The sums have as many terms as without a mask."""
+        return self._softmax(self.truth.causal_softmax_rows(), causal_mask(self))
+
+    def _softmax(self, truth: IntervalMatrix, seen: npt.NDArray[np.bool_]) -> RoundingMatrix:
         f = np.minimum(Interval().enclosure(truth).magnitude, 1.0)
         keys = self.shape[1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores = Interval().enclosure(self.truth).magnitude + self.error
+            scores = np.where(seen, scores, 0.0)
             largest = scores.max(axis=1, keepdims=True)
             weights = _product(_times(f, np.exp(self.error)), np.ones((keys, 1)))
             log_r = _up(self.error + np.maximum(np.log(weights), 0.0))
             kappa = self._softmax_growth(largest, keys)
             growth = np.nan_to_num(np.expm1(_up(log_r + kappa, 16)), nan=np.inf, posinf=np.inf)
         lost = (2 * keys + 4) * self.machine.loss * (1 + keys * f)
-        error = _up(_times(f, growth) + lost)
+        error = np.where(seen, _up(_times(f, growth) + lost), 0.0)
         # A kernel that divides last multiplies the numerators instead: at most 1, and M times f.
         with np.errstate(over="ignore"):
             numerators = np.minimum(1.0, keys * f) + keys * error
@@ -320,19 +346,6 @@ class RoundingMatrix(Matrix):
         error = _up(spread + growth * (natural + spread) + lost, 4)
         chain = Chain.leaf(natural + error, peak=max(self.chain.peak, other.chain.peak))
         return RoundingMatrix(truth, natural, error, self.machine, chain)
-
-    def _moved(
-        self, truth: IntervalMatrix, natural: Array, error: Array, *, peak: float
-    ) -> RoundingMatrix:
-        """Entries that are copied, each with the bounds it had: a copy rounds nothing.
-
-        Every kernel forms a matrix before it moves its entries, so that the result is a leaf, and
-        all of `error`, what flushes take along the chain included, is relative error from here on:
-        no product, sum or division may be reassociated across the copy, because the entries of a
-        sub-product stand in other places, or nowhere, afterwards. The peak on the way is kept.
-        """
-        leaf = Chain.leaf(natural + error, peak=peak)
-        return RoundingMatrix(truth, natural, error, self.machine, leaf)
 
     def _softmax_growth(self, largest: Array, keys: int) -> Array:
         """kappa; see `softmax_growth`."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import index
 
+import numpy as np
+import numpy.typing as npt
+
 from loracle_reference.arithmetic.protocol import Matrix
 
 __all__ = [
     "ShapeError",
+    "causal_mask",
     "require_column",
     "require_inner",
     "require_reshape",
@@ -79,3 +83,10 @@ def require_rows(matrix: Matrix, indices: Sequence[int]) -> list[int]:
                 f"{matrix.shape[0] - 1}"
             )
     return rows
+
+
+def causal_mask(matrix: Matrix) -> npt.NDArray[np.bool_]:
+    """True where key j <= query i; raise ShapeError unless there are as many keys as queries."""
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"a causal mask needs as many queries as keys, got {matrix.shape}")
+    return np.tri(matrix.shape[0], dtype=np.bool_)

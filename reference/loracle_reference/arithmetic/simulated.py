@@ -21,6 +21,7 @@ import numpy.typing as npt
 from loracle_reference.arithmetic.double import Double
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -218,6 +219,13 @@ class SimulatedMatrix(Matrix):
             return weights.divide_rows(total)
         log_sum_exp = largest + exp(np.log, total.stored)
         return self._new(exp(np.exp, scores - log_sum_exp))
+
+    def causal_softmax_rows(self) -> SimulatedMatrix:
+        """The same with scores of minus infinity, as kernels mask them: their exponentials are
+        exact zeros."""
+        scores = self.stored
+        hidden = np.asarray(-np.inf, dtype=scores.dtype)
+        return self._new(np.where(causal_mask(self), scores, hidden)).softmax_rows()
 
     def _online_softmax(self) -> SimulatedMatrix:
         """One key at a time; weights and their sum are rescaled whenever the maximum grows."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from loracle_reference.arithmetic.double import Double
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -115,15 +116,26 @@ class StochasticMatrix(Matrix):
     def softmax_rows(self) -> StochasticMatrix:
         """By quotient, with the row maximum subtracted, or from a stored log-sum-exp, whose
         rounding every key of the row shares."""
-        largest = self.samples.max(axis=2, keepdims=True)
-        shifted = self._rounded(self.samples - largest)
-        exponentials = shifted._exponential(shifted.samples)
+        return self._softmax(np.ones(self.shape, dtype=np.bool_))
+
+    def causal_softmax_rows(self) -> StochasticMatrix:
+        """The same over the keys up to the query."""
+        return self._softmax(causal_mask(self))
+
+    def _softmax(self, seen: npt.NDArray[np.bool_]) -> StochasticMatrix:
+        """Of the keys that a query sees; the others are zero, and nothing is rounded there."""
+        largest = np.where(seen, self.samples, -np.inf).max(axis=2, keepdims=True)
+        shifted = self._rounded(np.where(seen, self.samples - largest, 0.0))
+        exponentials = shifted._exponential(shifted.samples)._only(seen)
         total = exponentials.row_sum()
         if self.arithmetic.softmax == "quotient":
             return exponentials.divide_rows(total)
         log_sum_exp = self._rounded(largest + self._rounded(np.log(total.samples)).samples)
-        difference = self._rounded(self.samples - log_sum_exp.samples)
-        return self._exponential(difference.samples)
+        difference = np.where(seen, self.samples - log_sum_exp.samples, 0.0)
+        return self._exponential(self._rounded(difference).samples)._only(seen)
+
+    def _only(self, seen: npt.NDArray[np.bool_]) -> StochasticMatrix:
+        return StochasticMatrix(np.where(seen, self.samples, 0.0), self.arithmetic)
 
     def _exponential(self, argument: Array) -> StochasticMatrix:
         machine = self.arithmetic.machine

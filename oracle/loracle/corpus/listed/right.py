@@ -16,6 +16,8 @@ _linear_sums = partial(right, "lora-linear", "loracle.corpus.right.lora_linear_s
 _aloragc_orders = partial(right, "aloragc", "loracle.corpus.right.aloragc_orders")
 _attention_orders = partial(right, "lora-attention", "loracle.corpus.right.lora_attention_orders")
 
+_mha = partial(right, "lora-mha", "loracle.corpus.right.lora_mha")
+
 _NOT_FLOAT64 = ("float32", "bfloat16", "float16")
 _ASSOCIATION = "algebra: the product of matrices is associative"
 _ONLINE = "algebra: exp(x - m) = exp(x - m') exp(m' - m)"
@@ -126,4 +128,20 @@ RIGHT_KERNELS: tuple[RightKernel, ...] = (
     _attention_orders("adapters_unmerged", "X W + s (X B) A.", _ASSOCIATION),
     _attention_orders("through_the_rank", "Every product from the ranks' side.", _ASSOCIATION),
     _attention_orders("non_contiguous_results", "Transposed results on a graph.", _RESULTS),
+    _mha("explicit_steps", "The closed form, step by step.", "algebra: docs/specification.md"),
+    _mha("kernel_of_loracle", "The oracle's own kernel.", "algebra: docs/specification.md"),
+    _mha("repeat_kv", "Eager attention on repeated heads.", "torch.repeat_interleave"),
+    _mha("merged_weights", "W + s B A first.", _ASSOCIATION),
+    _mha("sdpa_math", "torch's unfused attention.", "torch.nn.attention.SDPBackend.MATH"),
+    _mha("sdpa_grouped", "The same with enable_gqa.", "torch.nn.attention.SDPBackend.MATH"),
+    _mha(
+        "sdpa_flash",
+        "torch's flash attention with its own backward pass.",
+        "torch.nn.attention.SDPBackend.FLASH_ATTENTION",
+    ),
+    _mha("scale_on_queries", "softmax_scale on Q.", "algebra: s (Q K^T) = (s Q) K^T"),
+    _mha("root_scale_on_both_sides", "Its root on Q and K.", "algebra: s = sqrt(s)^2"),
+    _mha("float64_inside", "Everything in float64.", _EXTRA_BITS),
+    _mha("online_softmax", "Blocks of four keys.", _ONLINE),
+    _mha("heads_one_by_one", "Groups added up last head first.", _SUMMATION),
 )

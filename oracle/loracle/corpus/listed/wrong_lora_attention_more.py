@@ -32,7 +32,6 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         "https://github.com/Blaizzy/mlx-vlm/issues/841",
         hypotheses=("wrong-scaling",),
         outputs=_ALL_OUTPUTS,
-        unnamed_in=("float64",),
     ),
     _term(
         "softmax-scale",

@@ -1,0 +1,118 @@
+"""The file of expected failures, in TOML.
+
+[[expected]]
+kernel = "my_kernels.py:lora_linear"
+output = "grad_x"               # or a list of outputs; an input's name; "the call"
+regime = ["ragged", "long"]     # or one; "whole" for a bias across cases
+dtype = "bfloat16"              # may be left out: then in every dtype
+hypothesis = "dropped-tail"     # may be left out: then whatever the diagnosis is
+reason = "issue 123"
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loracle.errors import UsageError
+
+__all__ = ["CALL", "WHOLE", "Entry", "read_entries"]
+
+CALL = "the call"
+"""Stands for the output of a finding that has none, such as a crash."""
+
+WHOLE = "whole"
+"""Stands for the regime of what only all cases together show."""
+
+_REQUIRED = ("kernel", "output", "regime", "reason")
+_OPTIONAL = ("dtype", "hypothesis")
+_LISTS = ("output", "regime", "dtype")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One failure that is expected. place: the file and the number of its table, from 1; a table
+    that lists several outputs, regimes or dtypes is several entries."""
+
+    place: str
+    kernel: str
+    output: str
+    regime: str
+    reason: str
+    dtype: str | None = None
+    hypothesis: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.output} in {self.regime}"
+        return where if self.hypothesis is None else f"{where} ({self.hypothesis})"
+
+
+def read_entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
+    """All entries of a file.
+
+    Raises UsageError, in one line with the place, if it cannot be read, is no TOML, or has an entry
+    without reason, with an unknown key or a value of another type, or one thing twice.
+    """
+    name = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read the expected failures {name}: {why}") from None
+    tables = data.pop("expected", [])
+    listed = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
+    if data or not listed:
+        raise UsageError(f"{name}: expected failures are tables [[expected]], and nothing else")
+    entries = [
+        entry
+        for number, table in enumerate(tables, start=1)
+        for entry in _entries(f"{name}, entry {number}", table)
+    ]
+    known: dict[tuple[str | None, ...], Entry] = {}
+    for entry in entries:
+        key = (entry.kernel, entry.output, entry.regime, entry.dtype)
+        first = known.setdefault(key, entry)
+        if first is not entry:
+            raise UsageError(f"{entry.place}: {entry} is in {first.place.rpartition(', ')[2]} too")
+    return tuple(entries)
+
+
+def _entries(place: str, table: Mapping[str, Any]) -> list[Entry]:
+    for key in table:
+        if key not in (*_REQUIRED, *_OPTIONAL):
+            near = difflib.get_close_matches(key, (*_REQUIRED, *_OPTIONAL), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{place}: unknown key {key!r}{hint}")
+    for key in _REQUIRED:
+        if not _texts(key, table.get(key)):
+            form = "a text or a list of texts" if key in _LISTS else "a text"
+            raise UsageError(f"{place}: {key} is missing; it must be {form} that is not empty")
+    for key in _OPTIONAL:
+        if key in table and not _texts(key, table[key]):
+            raise UsageError(f"{place}: {key} must be a text, not {table[key]!r}")
+    return [
+        Entry(
+            place,
+            kernel=table["kernel"],
+            output=output,
+            regime=regime,
+            reason=" ".join(table["reason"].split()),
+            dtype=dtype,
+            hypothesis=table.get("hypothesis"),
+        )
+        for output in _texts("output", table["output"])
+        for regime in _texts("regime", table["regime"])
+        for dtype in (_texts("dtype", table["dtype"]) if "dtype" in table else (None,))
+    ]
+
+
+def _texts(key: str, value: Any) -> Sequence[str]:
+    """The texts that a value is, none if it is not what the key takes."""
+    several = value if isinstance(value, list) and key in _LISTS else [value]
+    right = all(isinstance(one, str) and one.strip() for one in several)
+    return tuple(dict.fromkeys(several)) if right else ()

@@ -1,0 +1,1 @@
+"""`loracle replay`: a finding of a saved report, again."""

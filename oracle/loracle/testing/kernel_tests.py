@@ -1,0 +1,109 @@
+"""The tests of one kernel: one for each regime, and one of the whole, after them: all cases
+together, with what only they can tell, which is the bias test and whether the evidence is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from loracle.contracts import Contract, infer_contract
+from loracle.expectations.entries import WHOLE, read_entries
+from loracle.harness import KernelProcess
+from loracle.report import Report
+from loracle.request import (
+    checked_contract,
+    checked_count,
+    checked_dtype,
+    checked_names,
+    checked_seed,
+    chosen_cases,
+)
+from loracle.testing.shared_process import SharedProcess
+from loracle.validation import enough_of, only_contract, validate_in
+
+__all__ = ["WHOLE", "KernelTests"]
+
+
+class KernelTests:
+    """One kernel in one dtype and with one seed. The regimes and the whole are judged by `judge`,
+    in any order; the kernel runs once on every case, in a process that is kept until `close`.
+
+    options: keyword arguments of `loracle.validate`. Raises UsageError, as it does.
+    """
+
+    def __init__(self, kernel: Callable[..., Any] | str, options: Mapping[str, Any]) -> None:
+        self.kernel = kernel
+        self.options = dict(options)
+        self.options["dtype"] = checked_dtype(options.get("dtype", "float32"))
+        self.options["seed"] = checked_seed(options.get("seed", 0))
+        for name in ("regimes", "only_cases"):
+            self.options[name] = checked_names(name, options.get(name))
+        self._process: SharedProcess | None = None
+
+    @cached_property
+    def contract(self) -> Contract:
+        """What is asked for, or what the kernel's parameters tell; a TARGET is loaded for that."""
+        named = checked_contract(self.options.get("contract")) or only_contract(self.kernel)
+        if named is not None:
+            return named
+        if not isinstance(self.kernel, str):
+            with suppress(TypeError):
+                return infer_contract(self.kernel)
+        names = ("dtype", "device", "timeout")
+        options = {name: self.options[name] for name in names if name in self.options}
+        with KernelProcess(self.kernel, **options) as process:
+            return process.finish().contract
+
+    @cached_property
+    def regimes(self) -> Mapping[str, tuple[str, ...]]:
+        """The regimes to test, in the order of a run, each with the names of its cases."""
+        cases = chosen_cases(
+            self.contract,
+            self.options["dtype"],
+            self.options["seed"],
+            checked_count(self.options.get("cases")),
+            self.options["regimes"],
+            self.options["only_cases"],
+        )
+        names = dict.fromkeys(case.regime for case in cases)
+        return {name: tuple(c.key for c in cases if c.regime == name) for name in names}
+
+    def check_expected_failures(self) -> None:
+        """Raises UsageError if there is a file of them that cannot be read."""
+        if (path := self.options.get("expected_failures")) is not None:
+            read_entries(path)
+
+    def judge(self, part: str) -> Report:
+        """The report on one regime, which says nothing of evidence or bias, or on the whole.
+
+        Raises UsageError as `loracle.validate` does.
+        """
+        chosen: dict[str, Any] = {}
+        if part != WHOLE:
+            narrowed = self.options["only_cases"] is not None
+            chosen = {"only_cases": self.regimes[part]} if narrowed else {"regimes": (part,)}
+        options = {**self.options, **chosen, "across_cases": part == WHOLE}
+        report = validate_in(self._process_for, self.kernel, **options)
+        if report.reason == "interrupted":
+            raise KeyboardInterrupt
+        return report
+
+    @property
+    def worn_out(self) -> str:
+        """Why no more regimes are tried, empty if they are: as a run ends early that meets too many
+        timeouts or deaths, so do the tests."""
+        known = self._process
+        return "" if known is None else enough_of(known.timeouts_in_all, known.deaths_in_all)
+
+    def close(self) -> None:
+        """End the kernel's process. What was seen is kept; another one starts when it is needed."""
+        if self._process is not None:
+            self._process.close()
+
+    def _process_for(self, kernel: Callable[..., Any] | str, **options: Any) -> SharedProcess:
+        if self._process is None:
+            self._process = SharedProcess(kernel, **options)
+        return self._process

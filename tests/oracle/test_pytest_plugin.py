@@ -1,0 +1,262 @@
+"""The pytest plugin, in a project of its own: what is collected, what passes, how it fails."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from loracle.pytest_plugin import expected_failures_of
+
+from .pytest_project import ROOTS, Run, run_pytest
+
+pytest_plugins = ["pytester"]
+
+# A run of pytest in this process forgets what it has loaded, and numpy cannot be loaded twice.
+import_module("loracle.testing.items")
+
+TESTS = """
+import loracle
+import my_kernels
+import pytest
+
+REGIMES = ["tiny", "designed"]
+
+@loracle.conformance(my_kernels.right, regimes=REGIMES)
+def test_right(report, tmp_path, request):
+    assert report.verdict != "fail"
+    assert request.node.name.startswith("test_right")
+
+@loracle.conformance(my_kernels.wrong, regimes=REGIMES)
+def test_wrong():
+    raise AssertionError("not reached where the kernel fails, reached where it passes")
+
+class TestOthers:
+    @pytest.mark.filterwarnings("error")
+    @loracle.conformance(my_kernels.partial, regimes=REGIMES)
+    def test_partial(self, report):
+        assert set(report.evidence) == {"output", "grad_x"}
+
+    @loracle.conformance(
+        my_kernels.imprecise, dtype=["bfloat16"], seed=[0], only_proven=True, regimes=["ragged"]
+    )
+    def test_only_proven(self): ...
+
+@loracle.conformance(my_kernels.imprecise, "lora-linear", "bfloat16", regimes=["ragged"])
+def test_imprecise(): ...
+
+@loracle.conformance(my_kernels.wrong, regimes=["tiny"], expected_failures="known.toml")
+def test_known(): ...
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_of_their_own(number): ...
+"""
+
+KNOWN = """
+[[expected]]
+kernel = "my_kernels.wrong"
+output = "grad_lora_b"
+regime = "tiny"
+reason = "issue 7"
+"""
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The tests above, spread over two workers."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "test_kernels.py").write_text(TESTS)
+    (folder / "known.toml").write_text(KNOWN)
+    return run_pytest(folder, "-n", "2", "-rA")
+
+
+def test_each_regime_is_a_test_and_so_is_the_whole(spread: Run) -> None:
+    assert spread.status == 1
+    assert spread.outcomes == {
+        "test_right[tiny]": "passed",
+        "test_right[designed]": "passed",
+        "test_right[whole]": "passed",
+        "test_wrong[tiny]": "failure",
+        "test_wrong[designed]": "failure",
+        "test_wrong[whole]": "failure",
+        "test_partial[tiny]": "skipped",
+        "test_partial[designed]": "passed",
+        "test_partial[whole]": "failure",
+        "test_only_proven[bfloat16-seed0-ragged]": "passed",
+        "test_only_proven[bfloat16-seed0-whole]": "passed",
+        "test_imprecise[ragged]": "failure",
+        "test_imprecise[whole]": "failure",
+        "test_known[tiny]": "skipped",
+        "test_known[whole]": "failure",
+        "test_of_their_own[1]": "passed",
+        "test_of_their_own[2]": "passed",
+    }
+
+
+def test_a_failure_reads_as_on_the_command_line(spread: Run) -> None:
+    text = spread.texts["test_wrong[tiny]"]
+    assert text.startswith("Failed: fail: grad_lora_b (missing-scaling")
+    assert re.search(r"FAIL  grad_lora_b  in [1-6] of 6 cases", text)
+    assert "missing-scaling: grad_lora_b lacks the scaling" in text
+    assert "replay      loracle.validate(my_kernels.wrong, contract='lora-linear'" in text
+    assert "only_cases=['tiny:" in text
+    assert "Traceback" not in text
+    assert ".py:" not in text
+    assert "settle(" not in spread.output
+
+
+def test_the_body_is_a_part_of_the_test(spread: Run) -> None:
+    assert "not reached where the kernel fails" in spread.texts["test_wrong[designed]"]
+    assert "not reached where the kernel fails" not in spread.texts["test_wrong[tiny]"]
+
+
+def test_the_whole_shows_all_of_it(spread: Run) -> None:
+    text = spread.texts["test_wrong[whole]"]
+    assert "FAIL: proven wrong" in text
+    assert re.search(r"FAIL  grad_lora_b  in [1-6] of 12 cases", text)
+    assert "error /" in text
+
+
+def test_suspect_fails_unless_only_what_is_proven_is_to(spread: Run) -> None:
+    text = spread.texts["test_imprecise[ragged]"]
+    assert text.startswith("Failed: suspect: grad_lora_b")
+    assert any(
+        line.startswith(
+            "only suspect: my_kernels.imprecise, bfloat16-seed0-ragged: suspect: grad_lora_b"
+        )
+        for line in spread.summary()
+    )
+
+
+def test_what_is_declared_unsupported_is_skipped_aloud(spread: Run) -> None:
+    reason = "tiny: the kernel declares that it does not support this regime"
+    assert spread.texts["test_partial[tiny]"].startswith(reason)
+    assert f"not judged: my_kernels.partial: {reason}" in spread.summary()
+    outputs = [line for line in spread.summary() if "does not have this output" in line]
+    assert len(outputs) == 2
+
+
+def test_too_little_evidence_is_for_the_whole_alone(spread: Run) -> None:
+    """Six cases are too few, in whichever regime; the test of one regime does not ask."""
+    assert spread.outcomes["test_partial[designed]"] == "passed"
+    assert spread.texts["test_partial[whole]"].startswith("Failed: suspect: insufficient-evidence")
+    assert "too few for a verdict" in spread.texts["test_partial[whole]"]
+
+
+def test_what_is_expected_to_fail_is_so_in_pytest_too(spread: Run) -> None:
+    assert spread.texts["test_known[tiny]"] == "issue 7"
+    assert "XFAIL test_kernels.py::test_known[tiny] - issue 7" in spread.output
+    (line,) = [line for line in spread.summary() if line.startswith("expected: ")]
+    assert line.startswith("expected: my_kernels.wrong, float32: grad_lora_b in tiny, fail in ")
+    assert line.endswith("issue 7 (known.toml, entry 1)")
+
+
+def test_the_file_of_expected_failures(pytester: pytest.Pytester) -> None:
+    """Of the command line, else of the ini file, where it is seen from the root."""
+    plugin = ["-p", "loracle.pytest_plugin"]
+    assert expected_failures_of(pytester.parseconfig(*plugin)) == ""
+    pytester.makeini("[pytest]\nloracle_expected_failures = known.toml\n")
+    configured = expected_failures_of(pytester.parseconfig(*plugin))
+    assert configured == str(pytester.path / "known.toml")
+    option = "--loracle-expected-failures=other.toml"
+    assert expected_failures_of(pytester.parseconfig(*plugin, option)) == "other.toml"
+
+
+def test_a_target_needs_no_file(tmp_path: Path) -> None:
+    """And what else lies there is not collected."""
+    (tmp_path / "test_broken.py").write_text("raise RuntimeError('not to be imported')")
+    options = [
+        "--loracle-contract=lora-linear",
+        "--loracle-regime=tiny",
+        "--loracle-regime=extreme",
+    ]
+    run = run_pytest(tmp_path, "--loracle", "my_kernels.py:wrong", *options)
+    assert run.status == 1
+    assert run.outcomes == {
+        "my_kernels.py:wrong[tiny]": "failure",
+        "my_kernels.py:wrong[extreme]": "passed",
+        "my_kernels.py:wrong[whole]": "failure",
+    }
+    assert "  replay      loracle validate my_kernels.py:wrong --contract" in run.output
+    assert "FAILED loracle::my_kernels.py:wrong[tiny] - Failed: fail: grad_lora_b" in run.output
+
+
+def test_beside_paths_they_are_collected_too_and_chosen_from(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other(): ...")
+    options = [
+        "--loracle-contract=lora-linear",
+        "--loracle-dtype=float64",
+        "--loracle-dtype=float32",
+    ]
+    targets = ["--loracle", "my_kernels.py:right", "--loracle", "peft"]
+    run = run_pytest(
+        tmp_path, "test_other.py", *targets, *options, "--collect-only", "-k", "tiny or other"
+    )
+    lines = [line for line in run.output.splitlines() if "::" in line]
+    assert lines == [
+        "test_other.py::test_other",
+        *(
+            f"loracle::{target}[{dtype}-tiny]"
+            for target in ("my_kernels.py:right", "peft")
+            for dtype in ("float64", "float32")
+        ),
+    ]
+
+
+BAD = {
+    "target": (["nowhere.py:f"], "--loracle: no file nowhere.py"),
+    "form": (["a:b:c"], "--loracle: cannot read the target 'a:b:c'"),
+    "dtype": (["peft", "--loracle-dtype=float9"], "--loracle: unknown dtype 'float9'"),
+    "contract": (["peft", "--loracle-contract=lora"], "--loracle: unknown contract 'lora'"),
+    "regime": (["peft", "--loracle-regime=tinny"], "unknown regime 'tinny'; did you mean 'tiny'"),
+    "expected": (["peft", "--loracle-expected-failures=none.toml"], "expected failures none.toml"),
+    "machine": (["peft", "--loracle-machine=abacus", "--loracle-regime=tiny"], "abacus"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD)
+def test_bad_usage_is_one_line(arguments: list[str], says: str, pytester: pytest.Pytester) -> None:
+    plugins = ["-p", "loracle.pytest_plugin", "-p", "no:warnings"]
+    run = pytester.runpytest_inprocess(*plugins, "--loracle", *arguments)
+    assert run.ret != 0
+    printed = run.stdout.str() + run.stderr.str()
+    assert says in printed
+    assert "Traceback" not in printed
+    assert "site-packages" not in printed
+
+
+def test_a_bad_decorator_is_one_line_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import loracle\n@loracle.conformance(len)\ndef test_it(): ...\n")
+    run = pytester.runpytest_inprocess("-p", "loracle.pytest_plugin")
+    assert run.ret == 2
+    assert "cannot tell the contract from the parameters" in run.stdout.str()
+    assert "Traceback" not in run.stdout.str()
+
+
+def test_the_plugin_is_an_entry_point_and_loads_nothing() -> None:
+    """It is in every pytest of whoever has loracle installed."""
+    project = tomllib.loads((ROOTS[0].parent / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"loracle": "loracle.pytest_plugin"}
+    script = (
+        "import sys, pytest; before = set(sys.modules); import loracle.pytest_plugin;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(map(str, ROOTS))},
+    )
+    assert set(done.stdout.split()) <= {
+        "loracle",
+        "loracle.pytest_plugin",
+        "importlib",
+        "typing",
+        "__future__",
+    }
