@@ -33,6 +33,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifests = [json.loads((path / MANIFEST).read_text()) for path in (folder, other)]
     shutil.copy(other / ALORAGC, folder)
     first, second = manifests
+    for changed in second["files"][0]["cases"]:
+        for entry in changed["outputs"].values():
+            entry["reveals"] += len(first["reveals"])
+    first["reveals"] += second["reveals"]
     first["files"] += second["files"]
     first["mistakes"] |= second["mistakes"]
     for flag, entry in second["flags"].items():
@@ -103,8 +107,9 @@ WORDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "tolerance": (lambda m: output(m).update(tolerance="0x1.0p-3"), "the tolerance is 0.125"),
     "no tolerance": (lambda m: output(m).update(tolerance=None), "the tolerance is None"),
     "overflow": (lambda m: output(m).update(overflow_free=False), "overflow_free should be True"),
-    "proves": (lambda m: output(m)["proves"].append("wrong-number"), "`mistakes`|proves should"),
-    "suspects": (lambda m: output(m)["suspects"].append("wrong-sign"), "suspects should be"),
+    "another row": (lambda m: output(m).update(reveals=0), "reveals should be"),
+    "no row": (lambda m: output(m).update(reveals=99), "a row of `reveals` that is not there"),
+    "a row": (lambda m: m["reveals"][-1]["proves"].clear(), "reveals should be"),
     "flag taken": (lambda m: case(m).update(flags=["designed"]), "`flags`|flags should be"),
     "flag unknown": (lambda m: case(m).update(flags=["tinny"]), "unknown flag 'tinny'"),
     "why": (lambda m: m["flags"]["tiny"].update(why="No reason."), "`flags` does not say"),

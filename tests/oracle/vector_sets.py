@@ -68,8 +68,8 @@ def part_of_shipped(target: Path, names: set[str]) -> Path:
         shutil.copy(shipped() / name, target / name)
     manifest |= {
         "files": files,
-        "flags": flag_entries(files),
-        "mistakes": mistake_entries(files),
+        "flags": flag_entries(files, manifest["reveals"]),
+        "mistakes": mistake_entries(files, manifest["reveals"]),
     }
     write_manifest(target, manifest)
     return target
