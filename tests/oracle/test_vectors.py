@@ -25,7 +25,6 @@ from loracle_reference.floating_point import FORMATS, round_to_format
 from .vector_sets import part_of_shipped
 
 SHIPPED = vectors.load()
-WITH_KERNELS = tuple(CONTRACTS)
 
 
 def test_the_shipped_set_has_every_contract_dtype_and_regime_and_is_small() -> None:
@@ -87,9 +86,10 @@ def as_tensors(vector: Vector) -> dict[str, torch.Tensor]:
     return {n: torch.from_numpy(t).to(dtype) for n, t in vector.inputs.tensors.items()}
 
 
-@pytest.mark.parametrize("contract", WITH_KERNELS)
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_right_kernels_pass_and_are_told_from_the_same_with_another_sign(contract: str) -> None:
-    kernel = import_module(f"loracle.corpus.right.{contract.replace('-', '_')}").eager_autograd
+    kernels = import_module(f"loracle.corpus.right.{contract.replace('-', '_')}")
+    kernel = kernels.repeat_kv if contract == "lora-mha" else kernels.eager_autograd
     told = 0
     for vector in SHIPPED.select(contract=contract):
         results = kernel(**as_tensors(vector), **vector.scalars)
@@ -105,7 +105,12 @@ def test_right_kernels_pass_and_are_told_from_the_same_with_another_sign(contrac
 
 @pytest.mark.parametrize(
     ("contract", "dtype"),
-    [("lora-linear", "float32"), ("aloragc", "float32"), ("lora-attention", "bfloat16")],
+    [
+        ("lora-linear", "float32"),
+        ("aloragc", "float32"),
+        ("lora-attention", "bfloat16"),
+        ("lora-mha", "float16"),
+    ],
 )
 def test_every_mistake_that_a_vector_proves_has_a_form_that_fails_it(
     contract: str, dtype: str
