@@ -16,7 +16,7 @@ from loracle.errors import UsageError
 from loracle.generation import cases_of, generate
 from loracle.judgement.truth import SpecificationError
 from loracle.vectors import building
-from loracle.vectors.certify import certified_truth, radius_is_narrow
+from loracle.vectors.certify import certified_truth, narrow_radii
 from loracle.vectors.independent import distances_from_truth
 from loracle.vectors.numbers import decoded_scalar, encoded_scalar, in_storage, rounded_up
 from loracle_reference.arithmetic.ball import Ball
@@ -164,8 +164,16 @@ def test_a_build_whose_truth_is_contradicted_writes_nothing(
 
 def test_a_radius_is_narrow_if_it_is_that_of_one_rounding() -> None:
     truth = np.array([1.0, 2.0**-1074, 0.0])
-    assert radius_is_narrow(truth, np.array([2.0**-53, 2.0**-1074, 2.0**-151])).all()
-    assert not radius_is_narrow(truth, np.array([2.0**-51, 2.0**-148, 2.0**-149])).any()
+    narrow, wide = np.array([2.0**-53, 2.0**-1074, 2.0**-151]), np.array([2.0**-51, 1e-44, 1e-44])
+    found = narrow_radii({"narrow": (truth, narrow), "wide": (truth, wide)})
+    assert found["narrow"].all()
+    assert not found["wide"].any()
+
+
+def test_the_radius_of_a_zero_output_is_held_to_the_other_outputs() -> None:
+    zero, radius = np.zeros(2), np.array([2.0**-151, 2.0**-149])
+    found = narrow_radii({"zero": (zero, radius), "other": (zero + 1, zero)})
+    assert found["zero"].tolist() == [True, False]
 
 
 @given(st.floats(min_value=0, allow_nan=False), st.integers(4, 24))

@@ -22,7 +22,7 @@ from loracle.errors import UsageError
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import REGIMES, generate
 from loracle.generation.generate import case_of
-from loracle.vectors.certify import Certified, Limits, limits_of, radius_is_narrow, reveals
+from loracle.vectors.certify import Certified, Limits, limits_of, narrow_radii, reveals
 from loracle.vectors.container import (
     PARTS,
     DamagedFile,
@@ -234,14 +234,15 @@ def _of_truth(contract: Contract, vector: Vector) -> Iterator[str]:
             f"{name}{list(element)}: the truth is wrong: multiprecision, from the loss, is"
             f" {radii:.3g} radii away"
         )
+    for name, narrow in narrow_radii(truths).items():
+        if not narrow.all():
+            yield f"{name}: the radius is wider than a rounding of the truth"
     interval = Interval()
     for name, matrix in gradients(contract, inputs, interval).items():
         truth, radius = truths[name]
         stored = Enclosure(truth, np.zeros_like(truth), radius)
         if not interval.enclosure(matrix).reshape(*truth.shape).overlaps(stored):
             yield f"{name}: the truth is wrong: interval arithmetic encloses other values"
-        if not radius_is_narrow(truth, radius).all():
-            yield f"{name}: the radius is wider than a rounding of the truth"
 
 
 def _of_limits(output: CertifiedOutput, limits: Limits, bits: int) -> Iterator[str]:
