@@ -32,6 +32,7 @@ def forward(x: Any, weight: Any, lora_a: Any, lora_b: Any, scaling: float) -> An
     return x @ weight.T + scaling * ((x @ lora_a.T) @ lora_b.T)
 
 
+@jax.jit
 def kernel(inputs: dict[str, Any], scaling: float) -> dict[str, Any]:
     """The output and the gradients in x, A and B."""
     weight = inputs["weight"]

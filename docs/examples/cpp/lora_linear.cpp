@@ -219,10 +219,10 @@ Verdict judge(const Floats& result, const std::string& file, const Json& output)
 // The known mistakes that each of the outputs seen so far reveals.
 class Suspicion {
 public:
-    void add(const Json& output) {
+    void add(const Json& row) {
         std::set<std::string> revealed;
         for (const char* limit : {"proves", "suspects"})
-            for (const Json& name : output[limit].items)
+            for (const Json& name : row[limit].items)
                 if (first_ || common_.count(name.string)) revealed.insert(name.string);
         common_ = std::move(revealed);
         first_ = false;
@@ -239,7 +239,7 @@ private:
     std::set<std::string> common_;
 };
 
-Verdict judge_case(const std::string& file, const Json& entry, const Json& flags,
+Verdict judge_case(const std::string& file, const Json& entry, const Json& manifest,
                    Suspicion& suspicion) {
     const Json& inputs = entry["inputs"];
     const Json& sizes = entry["sizes"];
@@ -258,14 +258,14 @@ Verdict judge_case(const std::string& file, const Json& entry, const Json& flags
         worst = std::max(worst, verdict);
         if (verdict == pass) continue;
         wrong += " " + name;
-        suspicion.add(output);
+        suspicion.add(manifest["reveals"].items.at(output["reveals"].size()));
     }
     static const char* const words[] = {"PASS", "SUSPECT", "FAIL"};
     std::printf("%-7s %s%s\n", words[worst], entry["case"].string.c_str(), wrong.c_str());
     if (worst != pass)
         for (const Json& flag : entry["flags"].items)
             std::printf("        %s: %s\n", flag.string.c_str(),
-                        flags[flag.string]["why"].string.c_str());
+                        manifest["flags"][flag.string]["why"].string.c_str());
     return worst;
 }
 
@@ -286,7 +286,7 @@ int main(int count, char** arguments) {
                 continue;
             const std::string file = contents(folder + entry["name"].string);
             for (const Json& one : entry["cases"].items) {
-                const Verdict verdict = judge_case(file, one, manifest["flags"], suspicion);
+                const Verdict verdict = judge_case(file, one, manifest, suspicion);
                 failed += verdict == fail;
                 suspected += verdict == suspect;
                 ++judged;

@@ -51,6 +51,7 @@ _UNRELATED = {
     "strategies.py",
     "sweep",
     "testing",
+    "vectors",
 }
 """Packages on which no cached number depends."""
 

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loracle.vectors.build import build
+    from loracle.vectors.building import build
     from loracle.vectors.reading import CertifiedOutput, Vector, VectorSet, load
-    from loracle.vectors.verify import verify
+    from loracle.vectors.verification import verify
 
 __all__ = ["CertifiedOutput", "Vector", "VectorSet", "build", "load", "verify"]
 
@@ -19,9 +19,9 @@ _HOME = {
     "CertifiedOutput": "reading",
     "Vector": "reading",
     "VectorSet": "reading",
-    "build": "build",
+    "build": "building",
     "load": "reading",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 

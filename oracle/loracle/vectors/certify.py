@@ -25,7 +25,7 @@ __all__ = [
     "certified_case",
     "certified_truth",
     "limits_of",
-    "radius_is_narrow",
+    "narrow_radii",
     "reveals",
 ]
 
@@ -83,16 +83,26 @@ def certified_truth(contract: Contract, inputs: Inputs) -> dict[str, tuple[Array
     while True:
         enclosed = enclose(contract, inputs, "float64", precision=precision)
         truths = {output: _in_float64(enclosure) for output, enclosure in enclosed.items()}
-        narrow = all(radius_is_narrow(*of_output).all() for of_output in truths.values())
-        if narrow or precision >= _HIGHEST_PRECISION:
+        if (
+            all(narrow.all() for narrow in narrow_radii(truths).values())
+            or precision >= _HIGHEST_PRECISION
+        ):
             return truths
         precision *= 2
 
 
-def radius_is_narrow(truth: Array, radius: Array) -> npt.NDArray[np.bool_]:
-    """Whether it is that of a value rounded to float64, or nothing beside the largest truth."""
-    nothing = max(_NOTHING * np.abs(truth).max(initial=0.0), 2.0**-1074)
-    return np.asarray(radius <= np.maximum(2.0**-52 * np.abs(truth), nothing))
+def narrow_radii(
+    truths: Mapping[str, tuple[Array, Array]],
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Per output, where the radius is that of a value rounded to float64, or nothing beside the
+    largest truth: that of the output or, where it is zero, of all outputs."""
+    largest = {output: float(np.abs(truth).max()) for output, (truth, _) in truths.items()}
+    of_all = max(largest.values())
+    narrow = {}
+    for output, (truth, radius) in truths.items():
+        nothing = max(_NOTHING * (largest[output] or of_all), 2.0**-1074)
+        narrow[output] = np.asarray(radius <= np.maximum(2.0**-52 * np.abs(truth), nothing))
+    return narrow
 
 
 def limits_of(

@@ -58,7 +58,7 @@ def build(
     """
     from loracle.bench.progress import BenchProgress
     from loracle.presentation.terminal import make_console
-    from loracle.vectors.build import build as build_set
+    from loracle.vectors.building import build as build_set
 
     with BenchProgress(make_console(stderr=True)) as display:
         manifest = build_set(
@@ -92,7 +92,7 @@ def verify(folder: str | None, quick: bool) -> int:
     from loracle.bench.progress import BenchProgress
     from loracle.presentation.terminal import make_console
     from loracle.vectors.reading import read_manifest, shipped
-    from loracle.vectors.verify import verify as verify_set
+    from loracle.vectors.verification import verify as verify_set
 
     root = shipped() if folder is None else Path(folder)
     with BenchProgress(make_console(stderr=True)) as display:

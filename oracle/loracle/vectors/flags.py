@@ -12,7 +12,7 @@ from loracle.generation import REGIMES
 from loracle.vectors.certify import Certified
 from loracle_reference.floating_point import FORMATS
 
-__all__ = ["flags_of", "why"]
+__all__ = ["PROPERTIES", "flags_of", "why"]
 
 _Test = Callable[[Inputs, Mapping[str, Certified], str], bool]
 
@@ -52,7 +52,7 @@ def _has_layouts(inputs: Inputs, outputs: Mapping[str, Certified], dtype: str) -
     return bool(inputs.layouts)
 
 
-_PROPERTIES: Mapping[str, _Flag] = {
+PROPERTIES: Mapping[str, _Flag] = {
     "zero-truth": _Flag(
         "An output is exactly zero. Any other value is an error, and one of the size of the other"
         " outputs is a term that should not be there.",
@@ -88,10 +88,10 @@ def flags_of(
     """The regime, then the properties that the case has."""
     return [
         regime,
-        *(name for name, flag in _PROPERTIES.items() if flag.test(inputs, outputs, dtype)),
+        *(name for name, flag in PROPERTIES.items() if flag.test(inputs, outputs, dtype)),
     ]
 
 
 def why(flag: str) -> str:
     """The sentence of the regime or of the property; KeyError if there is no such flag."""
-    return REGIMES[flag].reveals if flag in REGIMES else _PROPERTIES[flag].why
+    return REGIMES[flag].reveals if flag in REGIMES else PROPERTIES[flag].why

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from loracle.cases import Inputs
 from loracle.contracts import Contract
-from loracle.evaluation import output_shapes, rows
+from loracle.evaluation import bind_sizes, output_shapes, rows
 from loracle.vectors.reverse_mode import reverse_gradient
 from loracle_reference.arithmetic.multiprecision import Multiprecision
 
@@ -33,7 +33,9 @@ def independent_values(
     """Every output as mpmath numbers, in its shape."""
     arguments = {output: _argument_of(contract, output) for output in contract.outputs}
     point = {name: arithmetic.matrix(rows(inputs.tensors[name])) for name in contract.tensors}
-    gradients = reverse_gradient(contract.loss, point, arguments.values(), inputs.scalars)
+    sizes = bind_sizes(contract, inputs)
+    constants = {**inputs.scalars, **{symbol: sizes[symbol] for symbol in contract.axes}}
+    gradients = reverse_gradient(contract.loss, point, arguments.values(), constants)
     shapes = output_shapes(contract, inputs)
     return {
         output: arithmetic.array(gradients[name]).reshape(shapes[output])

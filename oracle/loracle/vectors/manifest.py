@@ -57,7 +57,7 @@ def as_text(manifest: dict[str, Any]) -> str:
 
 def _laid_out(value: Any, depth: int) -> str:
     if depth == _CASE or not value or not isinstance(value, dict | list):
-        return json.dumps(value, allow_nan=False)
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
     if isinstance(value, dict):
         members = [
             f"{json.dumps(key)}: {_laid_out(member, depth + 1)}" for key, member in value.items()

@@ -136,10 +136,10 @@ def load(folder: str | os.PathLike[str] | None = None) -> VectorSet:
                     f"{file['name']} is not what the manifest says: its SHA-256 differs"
                 )
             arrays, _ = unpacked(data)
-            vectors += [vector_of(file, case, arrays) for case in file["cases"]]
+            vectors += [vector_of(manifest, file, case, arrays) for case in file["cases"]]
     except DamagedFile as error:
         raise UsageError(f"{root}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(
@@ -172,24 +172,28 @@ def read_file(root: Path, name: str) -> bytes:
 
 
 def vector_of(
-    file: Mapping[str, Any], case: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    manifest: Mapping[str, Any],
+    file: Mapping[str, Any],
+    case: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
 ) -> Vector:
-    """One vector of a file; raises KeyError on a tensor that is not there."""
+    """One vector of a file; raises KeyError on a tensor, IndexError on a row of `reveals`, that is
+    not there."""
     key = case["case"]
 
     def output_of(name: str, entry: Mapping[str, Any]) -> CertifiedOutput:
         truth, radius, bound = (
             arrays[output_tensor(key, part, name)] for part in ("truth", "radius", "bound")
         )
-        tolerance = entry["tolerance"]
+        tolerance, revealed = entry["tolerance"], manifest["reveals"][entry["reveals"]]
         return CertifiedOutput(
             truth,
             radius,
             bound,
             None if tolerance is None else decoded_scalar(tolerance),
             entry["overflow_free"],
-            tuple(entry["proves"]),
-            tuple(entry["suspects"]),
+            tuple(revealed["proves"]),
+            tuple(revealed["suspects"]),
         )
 
     return Vector(

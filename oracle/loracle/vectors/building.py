@@ -17,7 +17,13 @@ from loracle.errors import UsageError
 from loracle.judgement.truth import SpecificationError
 from loracle.vectors.certify import certified_case
 from loracle.vectors.container import input_tensor, output_tensor, packed, unpacked
-from loracle.vectors.describe import CertifiedCase, case_entry, flag_entries, mistake_entries
+from loracle.vectors.describe import (
+    CertifiedCase,
+    Revelations,
+    case_entry,
+    flag_entries,
+    mistake_entries,
+)
 from loracle.vectors.independent import distances_from_truth
 from loracle.vectors.manifest import (
     JUDGE,
@@ -66,6 +72,7 @@ def build(
     _refuse_foreign(target, os.fspath(folder))
     total = sum(len(chosen) for _, chosen in plan.values())
     done, contents, files = 0, dict[str, bytes](), list[dict[str, Any]]()
+    revelations = Revelations()
     for (contract, dtype), (model, chosen) in plan.items():
         certified = []
         for case in chosen:
@@ -74,8 +81,8 @@ def build(
             done += 1
         name = f"{contract}-{dtype}.safetensors"
         contents[name] = packed(_tensors(certified))
-        files.append(_file_entry(name, contract, dtype, contents[name], certified))
-    manifest = _manifest(files, seed, machine or "widest")
+        files.append(_file_entry(name, contract, dtype, contents[name], certified, revelations))
+    manifest = _manifest(files, revelations, seed, machine or "widest")
     contents[MANIFEST] = as_text(manifest).encode()
     _write(target, contents)
     return manifest
@@ -108,7 +115,12 @@ def _tensors(certified: Sequence[CertifiedCase]) -> dict[str, npt.NDArray[Any]]:
 
 
 def _file_entry(
-    name: str, contract: str, dtype: str, data: bytes, certified: Sequence[CertifiedCase]
+    name: str,
+    contract: str,
+    dtype: str,
+    data: bytes,
+    certified: Sequence[CertifiedCase],
+    revelations: Revelations,
 ) -> dict[str, Any]:
     _, spans = unpacked(data)
     return {
@@ -117,19 +129,22 @@ def _file_entry(
         "dtype": dtype,
         "bytes": len(data),
         "sha256": digest(data),
-        "cases": [case_entry(one, spans) for one in certified],
+        "cases": [case_entry(one, spans, revelations) for one in certified],
     }
 
 
-def _manifest(files: list[dict[str, Any]], seed: int, machine: str) -> dict[str, Any]:
+def _manifest(
+    files: list[dict[str, Any]], revelations: Revelations, seed: int, machine: str
+) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "loracle": __version__,
         "seed": seed,
         "machine": machine,
         "judge": JUDGE,
-        "flags": flag_entries(files),
-        "mistakes": mistake_entries(files),
+        "flags": flag_entries(files, revelations.rows),
+        "mistakes": mistake_entries(files, revelations.rows),
+        "reveals": revelations.rows,
         "files": files,
     }
     manifest = {"schema": SCHEMA, "checksum": checksum_of(manifest), **manifest}

@@ -22,7 +22,7 @@ from loracle.errors import UsageError
 from loracle.evaluation import gradients, output_shapes
 from loracle.generation import REGIMES, generate
 from loracle.generation.generate import case_of
-from loracle.vectors.certify import Certified, Limits, limits_of, radius_is_narrow, reveals
+from loracle.vectors.certify import Certified, Limits, limits_of, narrow_radii, reveals
 from loracle.vectors.container import (
     PARTS,
     DamagedFile,
@@ -31,7 +31,13 @@ from loracle.vectors.container import (
     output_tensor,
     unpacked,
 )
-from loracle.vectors.describe import CertifiedCase, case_entry, flag_entries, mistake_entries
+from loracle.vectors.describe import (
+    CertifiedCase,
+    Revelations,
+    case_entry,
+    flag_entries,
+    mistake_entries,
+)
 from loracle.vectors.independent import distances_from_truth
 from loracle.vectors.manifest import (
     JUDGE,
@@ -118,12 +124,14 @@ def _of_manifest(root: Path, manifest: dict[str, Any]) -> Iterator[str]:
         except ValueError as error:
             yield f"{file['name']}: {error}"
     try:
-        if flag_entries(manifest["files"]) != manifest["flags"]:
+        if flag_entries(manifest["files"], manifest["reveals"]) != manifest["flags"]:
             yield "`flags` does not say what the cases and the generator do"
+        if mistake_entries(manifest["files"], manifest["reveals"]) != manifest["mistakes"]:
+            yield "`mistakes` does not say what the cases and the diagnosis do"
     except KeyError as error:
         yield f"unknown flag {error}"
-    if mistake_entries(manifest["files"]) != manifest["mistakes"]:
-        yield "`mistakes` does not say what the cases and the diagnosis do"
+    except IndexError:
+        yield "an output refers to a row of `reveals` that is not there"
 
 
 def _of_bytes(file: dict[str, Any], data: bytes) -> Iterator[str]:
@@ -170,8 +178,8 @@ def _of_case(
     contract = CONTRACTS[file["contract"]]
     try:
         model = machine_model(manifest["machine"], file["dtype"])
-        vector = vector_of(file, entry, arrays)
-    except (KeyError, ValueError):
+        vector = vector_of(manifest, file, entry, arrays)
+    except (KeyError, ValueError, IndexError):
         # Said of the manifest, or of the tensors, already.
         return []
     wrong = _of_arguments(contract, vector)
@@ -193,7 +201,7 @@ def _of_arguments(contract: Contract, vector: Vector) -> list[str]:
     """Whether the arguments and outputs are the contract's, finite, and of shapes that fit."""
     for what, there, wanted in (
         ("inputs", vector.tensors, contract.tensors),
-        ("scalars", vector.scalars, contract.scalars),
+        ("scalars", vector.scalars, (*contract.scalars, *contract.options)),
         ("outputs", vector.outputs, contract.outputs),
     ):
         if set(there) != set(wanted):
@@ -226,14 +234,15 @@ def _of_truth(contract: Contract, vector: Vector) -> Iterator[str]:
             f"{name}{list(element)}: the truth is wrong: multiprecision, from the loss, is"
             f" {radii:.3g} radii away"
         )
+    for name, narrow in narrow_radii(truths).items():
+        if not narrow.all():
+            yield f"{name}: the radius is wider than a rounding of the truth"
     interval = Interval()
     for name, matrix in gradients(contract, inputs, interval).items():
         truth, radius = truths[name]
         stored = Enclosure(truth, np.zeros_like(truth), radius)
         if not interval.enclosure(matrix).reshape(*truth.shape).overlaps(stored):
             yield f"{name}: the truth is wrong: interval arithmetic encloses other values"
-        if not radius_is_narrow(truth, radius).all():
-            yield f"{name}: the radius is wider than a rounding of the truth"
 
 
 def _of_limits(output: CertifiedOutput, limits: Limits, bits: int) -> Iterator[str]:
@@ -270,7 +279,8 @@ def _of_words(
     sizes = tuple(vector.sizes.items())
     case = Case(contract.name, regime, vector.dtype, manifest["seed"], int(index), sizes)
     outputs = {name: _again(contract, vector, name) for name in vector.outputs}
-    again = case_entry(CertifiedCase(case, vector.inputs, outputs), spans)
+    revelations = Revelations(manifest["reveals"])
+    again = case_entry(CertifiedCase(case, vector.inputs, outputs), spans, revelations)
     lines = _of_generator(case, vector) if manifest["loracle"] == __version__ else []
     for key in again:
         if key != "outputs" and again[key] != entry[key]:
@@ -278,7 +288,8 @@ def _of_words(
     for name, described in again["outputs"].items():
         for key, value in described.items():
             if value != entry["outputs"][name][key]:
-                lines.append(f"{name}: {key} should be {value}")
+                meant = revelations.rows[value] if key == "reveals" else value
+                lines.append(f"{name}: {key} should be {meant}")
     return lines
 
 
