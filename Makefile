@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # What is checked is the project's own; a kernel of yours that lies in the root is left alone.
 SOURCES := reference proofs_check oracle tests
 
-.PHONY: demo test test-deep lint proofs docs bench bench-specification fine-tuning selftest vectors \
+.PHONY: demo test test-deep lint proofs coq coq-tools docs bench bench-specification fine-tuning selftest vectors \
 	mutation clean
 
 demo: $(CORE)
@@ -42,6 +42,18 @@ lint: $(CORE)
 proofs: $(CORE) $(PLOT)
 	$(BIN)/python -m loracle_proofs docs/ledger
 	$(BIN)/python -m loracle_proofs.phase_transition docs/images
+
+# The algebra of the paper for all dimensions, checked by Coq; writes what the ledger shows of it.
+coq: $(CORE) coq-tools
+	$(BIN)/python -m loracle_proofs.coq
+
+# Debian and Ubuntu, as root: installs Coq and its library (1.1 GB). Elsewhere they must be there.
+COQ_PACKAGES := coq libcoq-mathcomp-algebra
+coq-tools:
+	@if command -v coqc >/dev/null && test -d "$$(coqc -where)/user-contrib/mathcomp/algebra"; then :; \
+	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(COQ_PACKAGES); \
+	else echo "the proofs need Coq 8.16 and Mathematical Components 1.15: apt-get install $(COQ_PACKAGES), as root" >&2; exit 1; fi
 
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -81,6 +93,7 @@ mutation: $(MUTATION)
 
 clean:
 	rm -rf .venv build site .mypy_cache .pytest_cache .ruff_cache
+	$(MAKE) --no-print-directory -C proofs_check/coq clean
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 with venv found; name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }

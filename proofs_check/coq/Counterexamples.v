@@ -164,7 +164,8 @@ Proof. by cbv zeta; rewrite tr_T_vec => /vec_inj/trmx_inj/matrixP/(_ 0 0); entri
 
 (** ** Lemma 3.6 *)
 
-(** Proof of Lemma 3.6: refuted. (U1 V1^T) o (U2 V2^T) = (U1 (/) U2) (V1 (/) V2)^T, column-wise, where
+(** Proof of Lemma 3.6: refuted. (U1 V1^T) o (U2 V2^T) = (U1 (/) U2) (V1 (/) V2)^T, column-wise,
+    where
     its sizes fit: L = 1 and k1 = k2. *)
 Theorem column_wise_product_fails :
   let U := rows 1 2 [:: [:: 1; 1]] in
@@ -199,7 +200,8 @@ Qed.
 
 (** ** Theorem 3.1 *)
 
-(** Theorem 3.1: refuted. ||dL/dB - G_B|| <= ||A|| ||C1|| ||C2|| e_p: false, for some input, at every
+(** Theorem 3.1: refuted. ||dL/dB - G_B|| <= ||A|| ||C1|| ||C2|| e_p: false, for some input, at
+    every
     size but L = M = d = 1. *)
 Theorem printed_gradient_error_fails L M d r : (1 < L.+1 * M.+1 * d.+1)%N ->
   exists (A : 'M[rat]_(r.+1, d.+1)) (C1 : 'M[rat]_(L.+1, d.+1)) (C2 : 'M[rat]_(M.+1, d.+1))

@@ -1,4 +1,5 @@
-(** * Lemmas 3.4 to 3.7, Theorems 3.1 and B.1: how an error in f reaches the gradient, in the max norm.
+(** * Lemmas 3.4 to 3.7, Theorems 3.1 and B.1: how an error in f reaches the gradient, in the max
+    norm.
 
     The paper's || . ||_oo of a matrix is its largest entry, which is not submultiplicative: each
     product of matrices costs its inner size, and these are the factors that poly(L) stands for.
@@ -83,7 +84,8 @@ move=> Fb; apply: le_trans (ler_sum _ (fun i _ => Fb i)) _.
 by rewrite sumr_const card_ord mulr_natl.
 Qed.
 
-(** Theorem 3.1: corrected. ||X Y|| <= n ||X|| ||Y||, n being the inner size, where the proof has 1. *)
+(** Theorem 3.1: corrected. ||X Y|| <= n ||X|| ||Y||, n being the inner size, where the proof has
+    1. *)
 Theorem max_norm_mul m n k (X : 'M[R]_(m, n)) (Y : 'M[R]_(n, k)) :
   max_norm (X *m Y) <= n%:R * (max_norm X * max_norm Y).
 Proof.
@@ -92,7 +94,7 @@ rewrite mxE; apply: le_trans (ler_norm_sum _ _ _) _; apply: ler_sum_const => l.
 by rewrite normrM ler_pmul ?normr_ge0 ?max_norm_ge.
 Qed.
 
-(** Lemma 3.6: corrected. ||x' o y' - x o y|| <= e_x ||y|| + (||x|| + e_x) e_y. *)
+(** Lemmas 3.6 and F.8: corrected. ||x' o y' - x o y|| <= e_x ||y|| + (||x|| + e_x) e_y. *)
 Theorem hadamard_error m n (x x' y y' : 'M[R]_(m, n)) :
   let ex := max_norm (x' - x) in let ey := max_norm (y' - y) in
   max_norm (hadamard x' y' - hadamard x y) <= ex * max_norm y + (max_norm x + ex) * ey.
@@ -119,23 +121,70 @@ Variables (L M d : nat).
 Implicit Types (f q p : 'M[R]_(L, M)) (c Y : 'M[R]_(L, d)).
 Variable C3 : 'M[R]_(M, d).
 
-(** Lemma 3.4: corrected. ||c' - c|| <= M e_f ||C3||, for c' = f' C3 - Y. *)
+(** Lemmas 3.4 and F.6: corrected. ||c' - c|| <= M e_f ||C3||, for c' = f' C3 - Y. *)
 Theorem residual_error_bound (f f' : 'M[R]_(L, M)) Y :
   max_norm (residual f' C3 Y - residual f C3 Y) <= M%:R * (max_norm (f' - f) * max_norm C3).
 Proof. by rewrite /residual opprB addrA subrK -mulmxBl max_norm_mul. Qed.
 
-(** Lemma 3.5: corrected. ||C3 c'^T - C3 c^T|| <= d ||C3|| ||c' - c||. *)
+(** Lemmas 3.4 and F.6: corrected. Without the factor M, where the rows of f' and f have equal sums:
+    ||c' - c|| <= t (hi - lo), t being half of sum_l |f'_jl - f_jl| and C3 between lo and hi. *)
+Theorem residual_error_by_distance (f f' : 'M[R]_(L, M)) Y (t lo hi : R) :
+  0 <= t -> lo <= hi ->
+  (forall j, row_sums f' j 0 = row_sums f j 0) ->
+  (forall j, \sum_l `|(f' - f) j l| <= 2%:R * t) ->
+  (forall l i, lo <= C3 l i <= hi) ->
+  max_norm (residual f' C3 Y - residual f C3 Y) <= t * (hi - lo).
+Proof.
+move=> t0 lohi sums dist range; rewrite /residual opprB addrA subrK -mulmxBl.
+apply: max_norm_le => [|j i]; first by rewrite mulr_ge0 ?subr_ge0.
+pose m := (lo + hi) / 2%:R; pose w := (hi - lo) / 2%:R.
+have w0 : 0 <= w by rewrite mulr_ge0 ?subr_ge0 ?invr_ge0 ?ler0n.
+have near l : `|C3 l i - m| <= w.
+  have /andP[loC Chi] := range l i.
+  have halves (x : R) : x = x / 2%:R + x / 2%:R.
+    by rewrite -mulrDl -mulr2n -mulr_natr mulfK ?pnatr_eq0.
+  have mlo : m - w = lo by rewrite /m /w -mulrBl opprB addrACA subrr addr0 mulrDl -halves.
+  have mhi : m + w = hi.
+    by rewrite /m /w -mulrDl [lo + hi]addrC addrACA subrr addr0 mulrDl -halves.
+  by rewrite ler_distl mlo mhi loC Chi.
+have zero : \sum_l (f' - f) j l = 0.
+  have := sums j; rewrite !mxE => e; apply/eqP; rewrite -subr_eq0 subr0.
+  by rewrite (eq_bigr (fun l => f' j l - f j l)) => [|l _]; rewrite ?sumrB ?e ?subrr // !mxE.
+rewrite mxE (eq_bigr (fun l => (f' - f) j l * (C3 l i - m) + (f' - f) j l * m)) => [|l _]; last first.
+  by rewrite -mulrDr subrK.
+rewrite big_split /= -mulr_suml zero mul0r addr0; apply: le_trans (ler_norm_sum _ _ _) _.
+apply: le_trans (_ : \sum_l `|(f' - f) j l| * w <= _).
+  by apply: ler_sum => l _; rewrite normrM ler_wpmul2l.
+rewrite -mulr_suml; apply: le_trans (ler_wpmul2r w0 (dist j)) _.
+by rewrite /w [2%:R * t]mulrC -mulrA [2%:R * _]mulrC divfK ?pnatr_eq0.
+Qed.
+
+(** Lemmas 3.4 and F.6: corrected. The same with ||C3||: ||c' - c|| <= 2 t ||C3||. *)
+Theorem residual_error_by_distance_norm (f f' : 'M[R]_(L, M)) Y (t : R) :
+  0 <= t ->
+  (forall j, row_sums f' j 0 = row_sums f j 0) ->
+  (forall j, \sum_l `|(f' - f) j l| <= 2%:R * t) ->
+  max_norm (residual f' C3 Y - residual f C3 Y) <= 2%:R * t * max_norm C3.
+Proof.
+move=> t0 sums dist; have n0 := max_norm_ge0 C3.
+have lohi : - max_norm C3 <= max_norm C3 by rewrite (le_trans _ n0) ?oppr_le0.
+apply: le_trans (residual_error_by_distance Y t0 lohi sums dist _) _.
+  by move=> l i; rewrite -ler_norml max_norm_ge.
+by rewrite opprK -mulr2n -[max_norm C3 *+ 2]mulr_natl mulrA [t * _]mulrC.
+Qed.
+
+(** Lemmas 3.5 and F.7: corrected. ||C3 c'^T - C3 c^T|| <= d ||C3|| ||c' - c||. *)
 Theorem q_error_bound (c c' : 'M[R]_(L, d)) :
   max_norm (C3 *m c'^T - C3 *m c^T) <= d%:R * (max_norm C3 * max_norm (c' - c)).
 Proof. by rewrite q_error_factored -(max_norm_tr (c' - c)) max_norm_mul. Qed.
 
-(** Lemma 3.6: corrected. ||p1' - p1|| <= e_f ||q|| + (||f|| + e_f) e_q. *)
+(** Lemmas 3.6 and F.8: corrected. ||p1' - p1|| <= e_f ||q|| + (||f|| + e_f) e_q. *)
 Theorem p1_error_bound (f f' q q' : 'M[R]_(L, M)) :
   let ef := max_norm (f' - f) in let eq := max_norm (q' - q) in
   max_norm (p1 f' q' - p1 f q) <= ef * max_norm q + (max_norm f + ef) * eq.
 Proof. exact: (hadamard_error f f' q q'). Qed.
 
-(** Lemma 3.7: corrected. ||r' - r|| <= M (e_f ||q|| + (||f|| + e_f) e_q). *)
+(** Lemmas 3.7 and F.9: corrected. ||r' - r|| <= M (e_f ||q|| + (||f|| + e_f) e_q). *)
 Theorem row_dots_error_bound (f f' q q' : 'M[R]_(L, M)) :
   let ef := max_norm (f' - f) in let eq := max_norm (q' - q) in
   max_norm (row_dots f' q' - row_dots f q)
@@ -149,7 +198,7 @@ apply: le_trans (hadamard_error f f' q q').
 by have := max_norm_ge (hadamard f' q' - hadamard f q) j l; rewrite !mxE.
 Qed.
 
-(** Lemma 3.7: corrected. ||p2' - p2|| <= e_f ||r|| + (||f|| + e_f) e_r. *)
+(** Lemmas 3.7 and F.9: corrected. ||p2' - p2|| <= e_f ||r|| + (||f|| + e_f) e_r. *)
 Theorem p2_error_bound (f f' q q' : 'M[R]_(L, M)) :
   let ef := max_norm (f' - f) in
   let r := row_dots f q in let er := max_norm (row_dots f' q' - r) in
@@ -169,7 +218,7 @@ apply: ler_add; apply: ler_wpmul2l; rewrite ?addr_ge0 ?max_norm_ge0 //; apply: b
 by rewrite !mxE.
 Qed.
 
-(** Lemma 3.7: corrected. The two bounds together, e_r in the place of the error of r. *)
+(** Lemmas 3.7 and F.9: corrected. The two bounds together, e_r in the place of the error of r. *)
 Theorem p2_error_bound_composed (f f' q q' : 'M[R]_(L, M)) :
   let ef := max_norm (f' - f) in let eq := max_norm (q' - q) in
   let er := M%:R * (ef * max_norm q + (max_norm f + ef) * eq) in
@@ -238,7 +287,8 @@ apply: le_trans (weight_gradient_error _ _ _ _) _.
 by rewrite -!mulrA [max_norm Q * _]mulrCA [max_norm Q * _]mulrC mulrCA.
 Qed.
 
-(** Theorem B.1: corrected. For V: ||X^T f'^T c' - X^T f^T c|| <= M L ||X|| (e_f ||c|| + (||f|| + e_f) e_c). *)
+(** Theorem B.1: corrected. For V: ||X^T f'^T c' - X^T f^T c|| <= M L ||X|| (e_f ||c|| + (||f|| +
+    e_f) e_c). *)
 Theorem value_gradient_error m (X : 'M[R]_(M, m))
     (f f' : 'M[R]_(L, M)) (c c' : 'M[R]_(L, d)) :
   let ef := max_norm (f' - f) in let ec := max_norm (c' - c) in
@@ -307,7 +357,7 @@ move=> x0 y0; exists (const_mx x), (const_mx y); rewrite mul_const !max_norm_con
 by rewrite !mulr_ge0 ?ler0n.
 Qed.
 
-(** Lemma 3.4: corrected. The factor M is attained: no smaller one would do. *)
+(** Lemmas 3.4 and F.6: corrected. The factor M is attained: no smaller one would do. *)
 Theorem residual_error_sharp (e v : R) : 0 <= e -> 0 <= v ->
   exists (f f' : 'M[R]_(L.+1, M.+1)) (C3 : 'M[R]_(M.+1, d.+1)) (Y : 'M[R]_(L.+1, d.+1)),
     [/\ max_norm (f' - f) = e, max_norm C3 = v &
@@ -318,7 +368,7 @@ rewrite /residual !subr0 mul0mx subr0 mul_const !max_norm_const //.
 by rewrite !mulr_ge0 ?ler0n.
 Qed.
 
-(** Lemma 3.5: corrected. The factor d is attained. *)
+(** Lemmas 3.5 and F.7: corrected. The factor d is attained. *)
 Theorem q_error_sharp (e v : R) : 0 <= e -> 0 <= v ->
   exists (c c' : 'M[R]_(L.+1, d.+1)) (C3 : 'M[R]_(M.+1, d.+1)),
     [/\ max_norm (c' - c) = e, max_norm C3 = v &
@@ -390,6 +440,37 @@ move=> b0 x0 e0 z0; exists (const_mx b), (const_mx x), (const_mx z), 0, (const_m
 rewrite !subr0 !mulmx0 !mul0mx subr0 !trmx_const !mul_const.
 rewrite !max_norm_const ?mulr_ge0 ?ler0n //; split=> //.
 by rewrite !natrM -shuffle [_ * b]mulrC -!mulrA.
+Qed.
+
+(** Theorem B.1: corrected. The factor L M of the gradient in W_K is attained. *)
+Theorem key_gradient_error_sharp m n (x e z : R) : 0 <= x -> 0 <= e -> 0 <= z ->
+  exists (XK : 'M[R]_(M.+1, m.+1)) (Q : 'M[R]_(L.+1, n.+1)) (p p' : 'M[R]_(L.+1, M.+1)),
+    [/\ max_norm XK = x, max_norm (p' - p) = e, max_norm Q = z &
+        max_norm (XK^T *m p'^T *m Q - XK^T *m p^T *m Q) = (L.+1 * M.+1)%:R * (x * e * z)].
+Proof.
+move=> x0 e0 z0; exists (const_mx x), (const_mx z), 0, (const_mx e).
+rewrite !subr0 trmx0 mulmx0 mul0mx subr0 !trmx_const !mul_const.
+rewrite !max_norm_const ?mulr_ge0 ?ler0n //.
+by split=> //; rewrite natrM -!mulrA.
+Qed.
+
+(** Theorem B.1: corrected. The bound of the gradient in W_V is attained. *)
+Theorem value_gradient_error_sharp m (x a e v g : R) :
+  0 <= x -> 0 <= a -> 0 <= e -> 0 <= v -> 0 <= g ->
+  exists (X : 'M[R]_(M.+1, m.+1)) (f f' : 'M[R]_(L.+1, M.+1)) (c c' : 'M[R]_(L.+1, d.+1)),
+    [/\ max_norm X = x, max_norm f = a, max_norm (f' - f) = e, max_norm c = v &
+        max_norm (c' - c) = g] /\
+    max_norm (X^T *m (f'^T *m c') - X^T *m (f^T *m c))
+    = M.+1%:R * (x * (L.+1%:R * (e * v + (a + e) * g))).
+Proof.
+move=> x0 a0 e0 v0 g0.
+exists (const_mx x), (const_mx a), (const_mx (a + e)), (const_mx v), (const_mx (v + g)).
+have -> : e * v + (a + e) * g = (a + e) * (v + g) - a * v.
+  apply/eqP; rewrite eq_sym subr_eq mulrDr [(a + e) * v]mulrDl.
+  by rewrite [X in _ == X]addrC addrA.
+rewrite !trmx_const !mul_const !sub_const [a + e - a]addrC addKr [v + g - v]addrC addKr.
+rewrite -!mulrBr !max_norm_const //; do ?[exact: ler0n | assumption | apply: mulr_ge0].
+by rewrite subr_ge0 ler_pmul // ?ler_addl.
 Qed.
 
 End Sharpness.

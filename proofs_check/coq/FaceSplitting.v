@@ -36,7 +36,8 @@ Theorem face_splitting_row n p q (A : 'M[R]_(n, p)) (B : 'M[R]_(n, q)) j (k : 'I
   face_splitting A B j (idx k l) = kron (row j A) (row j B) (idx 0 0) (idx k l).
 Proof. by rewrite kronE !mxE row_idx col_idx. Qed.
 
-(** Proof of Lemma 3.6: corrected. (U_1 V_1^T) o (U_2 V_2^T) = (U_1 * U_2) (V_1 * V_2)^T, row-wise. *)
+(** Proof of Lemma 3.6: corrected. (U_1 V_1^T) o (U_2 V_2^T) = (U_1 * U_2) (V_1 * V_2)^T, row-wise.
+    *)
 Theorem face_splitting_product L M k1 k2 (U1 : 'M[R]_(L, k1)) (V1 : 'M[R]_(M, k1))
     (U2 : 'M[R]_(L, k2)) (V2 : 'M[R]_(M, k2)) :
   hadamard (U1 *m V1^T) (U2 *m V2^T) = face_splitting U1 U2 *m (face_splitting V1 V2)^T.

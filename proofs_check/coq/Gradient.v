@@ -132,7 +132,7 @@ apply/colP=> l; rewrite summxE !mxE; apply: eq_bigr => i _.
 by rewrite !mxE.
 Qed.
 
-(** Lemma 3.1: as printed. The double sum of (3.5) is vec(C1^T p C2). *)
+(** Lemma 3.1; Equation (3.5): as printed. The double sum is vec(C1^T p C2). *)
 Theorem double_sum :
   \sum_j \sum_i c j i *: ((sub_block (kron C1 C2) j)^T *m softmax_jacobian f j *m col i C3)
   = vec (C1^T *m p_of f q *m C2).
@@ -294,7 +294,7 @@ rewrite (gradient_in_scores_and_values C3 exp_rule sums_unit Y_constant) C3_cons
 by rewrite dot_mulr dot_mull trmxK mulmxA.
 Qed.
 
-(** Lemma 3.1: as printed. In the words of (3.5): D(loss) is the double sum against vec(D(W)). *)
+(** Lemma 3.1; Equation (3.5): as printed. D(loss) is the double sum against vec(D(W)). *)
 Theorem gradient_in_W_by_queries :
   D loss = dot (\sum_j \sum_i c j i *:
                   ((sub_block (kron C1 C2) j)^T *m softmax_jacobian f j *m col i C3))
@@ -307,7 +307,8 @@ Qed.
 Variables (W0 : 'M[R]_d) (A : 'M[R]_(r, d)) (B : 'M[R]_(d, r)).
 Hypotheses (W0_constant : constant D W0) (W_adapted : W = W0 + B *m A).
 
-(** Lemma 3.2: corrected. dL/dA = B^T C1^T p C2, as printed; dL/dB = C1^T p C2 A^T, whose printed
+(** Lemma 3.2; Equation (3.6): corrected. dL/dA = B^T C1^T p C2, as printed; dL/dB = C1^T p C2 A^T,
+    whose printed
     product p A C2 has no meaning; both at once, with row j of p the paper's p_j. *)
 Theorem gradient_in_adapters :
   D loss = dot (B^T *m C1^T *m p *m C2) (dM D A) + dot (C1^T *m p *m C2 *m A^T) (dM D B).

@@ -20,32 +20,36 @@ Variables (U1 : 'M[R]_(L, k1)) (V1 : 'M[R]_(M, k1)) (U2 : 'M[R]_(M, k2)) (V2 : '
 Implicit Types (f q : 'M[R]_(L, M)) (c Y : 'M[R]_(L, d)).
 Variable C3 : 'M[R]_(M, d).
 
-(** Lemma 3.4: corrected. U1 V1^T C3 - Y - c = (U1 V1^T - f) C3, an error of f alone. *)
+(** Lemmas 3.4 and F.6: corrected. U1 V1^T C3 - Y - c = (U1 V1^T - f) C3, an error of f alone. *)
 Theorem residual_error f Y :
   U1 *m V1^T *m C3 - Y - residual f C3 Y = (U1 *m V1^T - f) *m C3.
 Proof. by rewrite /residual mulmxBl opprB addrA subrK. Qed.
 
-(** Lemma 3.4: refuted. Of no content as it stands: U1 = f and V1 = 1 have no error at all. *)
+(** Lemmas 3.4 and F.6: vacuous. Of no content as it stands: U1 = f and V1 = 1 have no error at
+    all. *)
 Theorem residual_exists f Y : f *m (1%:M : 'M_M)^T *m C3 - Y = residual f C3 Y.
 Proof. by rewrite trmx1 mulmx1. Qed.
 
-(** Lemma 3.5: corrected. The factors of the proof, U2 = [C3, -C3] and V2 = [U1 V1^T C3, Y], have
+(** Lemmas 3.5 and F.7: corrected. The factors of the proof, U2 = [C3, -C3] and V2 = [U1 V1^T C3,
+    Y], have
     the product C3 c~^T; so have C3 and c~, of d columns. *)
 Theorem q_factors Y :
   row_mx C3 (- C3) *m (row_mx (U1 *m V1^T *m C3) Y)^T
   = C3 *m (residual (U1 *m V1^T) C3 Y)^T.
 Proof. by rewrite tr_row_mx mul_row_col mulNmx -mulmxBr -linearB. Qed.
 
-(** Lemma 3.5: corrected. C3 c~^T - C3 c^T = C3 (c~ - c)^T. *)
+(** Lemmas 3.5 and F.7: corrected. C3 c~^T - C3 c^T = C3 (c~ - c)^T. *)
 Theorem q_error_factored c c' : C3 *m c'^T - C3 *m c^T = C3 *m (c' - c)^T.
 Proof. by rewrite linearB /= mulmxBr. Qed.
 
-(** Lemma 3.5: corrected. q contains forward attention: q^T C3 + Y C3^T C3 = (f C3) C3^T C3. *)
+(** Lemmas 3.5 and F.7: corrected. q contains forward attention: q^T C3 + Y C3^T C3 = (f C3) C3^T
+    C3. *)
 Theorem attention_from_q f Y :
   q_of (residual f C3 Y) C3 *m C3 + Y *m (C3^T *m C3) = (f *m C3) *m (C3^T *m C3).
 Proof. by rewrite /q_of /residual -mulmxA -mulmxDl subrK. Qed.
 
-(** Lemma 3.6: corrected. p1~ = f~ o q~ = U3 V3^T, row j of U3 being U1[j] (x) V2[j] and row l of V3
+(** Lemmas 3.6 and F.8: corrected. p1~ = f~ o q~ = U3 V3^T, row j of U3 being U1[j] (x) V2[j] and
+    row l of V3
     being V1[l] (x) U2[l]; k3 = k1 k2. *)
 Theorem p1_factors :
   p1 (U1 *m V1^T) (U2 *m V2^T)^T = face_splitting U1 V2 *m (face_splitting V1 U2)^T.
@@ -67,11 +71,11 @@ Theorem row_dots_factors j :
   row_dots (U1 *m V1^T) (U2 *m V2^T)^T j 0 = (row j U1 *m (V1^T *m U2) *m (row j V2)^T) 0 0.
 Proof. by rewrite trmx_mul trmxK row_dots_factors_by_rows. Qed.
 
-(** Lemma 3.7: corrected. p2 = diag(r) f, the diagonal on the left. *)
+(** Lemmas 3.7 and F.9: corrected. p2 = diag(r) f, the diagonal on the left. *)
 Theorem p2_diagonal f q : p2 f q = diag_mx (row_dots f q)^T *m f.
 Proof. by apply/matrixP=> j l; rewrite mul_diag_mx !mxE. Qed.
 
-(** Lemma 3.7: corrected. p2~ = U4 V4^T with U4 = diag(r~) U1 and V4 = V1; k4 = k1. *)
+(** Lemmas 3.7 and F.9: corrected. p2~ = U4 V4^T with U4 = diag(r~) U1 and V4 = V1; k4 = k1. *)
 Theorem p2_factors q :
   p2 (U1 *m V1^T) q = (diag_mx (row_dots (U1 *m V1^T) q)^T *m U1) *m V1^T.
 Proof. by rewrite p2_diagonal mulmxA. Qed.
@@ -132,7 +136,7 @@ Proof. by rewrite !mulmxA. Qed.
 
 End LowRank.
 
-(** Lemma 3.6: corrected. p1~ has rank at most k1 k2, over a field. *)
+(** Lemmas 3.6 and F.8: corrected. p1~ has rank at most k1 k2, over a field. *)
 Theorem rank_p1 (F : fieldType) L M k1 k2 (U1 : 'M[F]_(L, k1)) (V1 : 'M[F]_(M, k1))
     (U2 : 'M[F]_(M, k2)) (V2 : 'M[F]_(L, k2)) :
   (\rank (p1 (U1 *m V1^T) (U2 *m V2^T)^T) <= k1 * k2)%N.
@@ -141,7 +145,7 @@ rewrite (p1_factors (R := [comUnitRingType of F])).
 by apply: leq_trans (mxrankM_maxl _ _) _; exact: rank_leq_col.
 Qed.
 
-(** Lemma 3.7: corrected. p2~ has rank at most k1, over a field. *)
+(** Lemmas 3.7 and F.9: corrected. p2~ has rank at most k1, over a field. *)
 Theorem rank_p2 (F : fieldType) L M k1 (U1 : 'M[F]_(L, k1)) (V1 : 'M[F]_(M, k1))
     (q : 'M[F]_(L, M)) :
   (\rank (p2 (U1 *m V1^T) q) <= k1)%N.

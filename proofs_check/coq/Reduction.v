@@ -60,7 +60,8 @@ rewrite C1_B_Q /C2 /A_Q /padded linearZ /= -scalemxAr; congr (_ *: _).
 by rewrite mul_mx_row mulmx0 tr_row_mx mul_row_col mul0mx addr0.
 Qed.
 
-(** Proof of Theorem A.1: corrected. With a frozen weight W0 the scores are those of X + W0[1..r, 1..r],
+(** Proof of Theorem A.1: corrected. With a frozen weight W0 the scores are those of X + W0[1..r,
+    1..r],
     so that they are the instance's if and only if A1 W0[1..r, 1..r] A2^T = 0. *)
 Theorem scores_with_frozen_weight (W0 : 'M[R]_(r + k)) :
   lora_scores W0 = attention_scores + r%:R^-1 *: (A1 *m ulsubmx W0 *m A2^T).
@@ -82,7 +83,8 @@ Qed.
 Lemma f_equal : lora_f 0 = attention_f.
 Proof. by rewrite /lora_f scores_equal. Qed.
 
-(** Proof of Theorem A.1: corrected. f C3 - Y = [f A3 - E, 0]: the first r columns, not upper rows. *)
+(** Proof of Theorem A.1: corrected. f C3 - Y = [f A3 - E, 0]: the first r columns, not upper rows.
+    *)
 Theorem residuals_equal : lora_c 0 = padded k attention_c.
 Proof.
 rewrite /lora_c f_equal /residual /C3 /Y /padded mul_mx_row mulmx0.
@@ -138,7 +140,8 @@ End Embedding.
 Section Balancing.
 Variables (R : comUnitRingType) (L M d : nat).
 
-(** Proof of Theorem A.1: corrected. The same scores, and so the same f, p and gradients in A and B. *)
+(** Proof of Theorem A.1: corrected. The same scores, and so the same f, p and gradients in A and
+    B. *)
 Theorem balanced (t : R) (C : 'M[R]_(L, d)) (C' : 'M[R]_(M, d)) (W : 'M[R]_d) (p : 'M[R]_(L, M)) :
   t \is a GRing.unit ->
   (t^-1 *: C) *m W *m (t *: C')^T = C *m W *m C'^T /\

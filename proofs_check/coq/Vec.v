@@ -94,7 +94,8 @@ Proof.
 move=> vP X; apply/colP=> k; rewrite -[k]idx_of vecE; symmetry; exact: vP.
 Qed.
 
-(** Definition 2.2: corrected. X_{i,j} = mat(x)_{i,j} = x_{(i-1)d+j}; the index of mat(x) is missing. *)
+(** Definition 2.2: corrected. X_{i,j} = mat(x)_{i,j} = x_{(i-1)d+j}; the index of mat(x) is
+    missing. *)
 Theorem mat_entry (x : 'cV[R]_(L * d)) (i : 'I_L) (j : 'I_d) (k : 'I_(L * d)) :
   k = (i * d + j)%N :> nat -> mat x i j = x k 0.
 Proof. by move=> e; rewrite mxE; congr (x _ 0); apply: val_inj. Qed.
@@ -149,7 +150,8 @@ Definition kron A B : 'M[R]_(La * Lb, da * db) :=
 Lemma kronE A B ia ib ja jb : kron A B (idx ia ib) (idx ja jb) = A ia ja * B ib jb.
 Proof. by rewrite mxE !row_idx !col_idx. Qed.
 
-(** Definition 2.3: as printed. (A (x) B)_{(i_a-1)L_b+i_b, (j_a-1)d_b+j_b} = A_{i_a,j_a} B_{i_b,j_b}. *)
+(** Definition 2.3: as printed. (A (x) B)_{(i_a-1)L_b+i_b, (j_a-1)d_b+j_b} = A_{i_a,j_a}
+    B_{i_b,j_b}. *)
 Theorem kron_entry A B (ia : 'I_La) (ib : 'I_Lb) (ja : 'I_da) (jb : 'I_db)
     (k : 'I_(La * Lb)) (l : 'I_(da * db)) :
   k = (ia * Lb + ib)%N :> nat -> l = (ja * db + jb)%N :> nat ->

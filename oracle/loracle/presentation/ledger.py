@@ -15,6 +15,7 @@ from rich.text import Text
 from loracle.errors import UsageError
 from loracle.presentation.plain_formula import plain_formula
 from loracle.presentation.terminal import make_console
+from loracle_proofs.coq.evidence import coq_evidence, coq_lines, load_recorded
 from loracle_proofs.coverage import SECTIONS
 from loracle_proofs.markdown import index_page, record_section
 from loracle_proofs.results import load_results, source_stamp
@@ -54,14 +55,28 @@ def print_ledger(label: str | None, *, form: Literal["table", "json", "markdown"
             err=True,
         )
     if form == "json":
-        shown = document if record is None else {**document, "records": [record]}
+        recorded = load_recorded()
+        records = [
+            {**one, "coq": coq_evidence(one["label"], recorded)}
+            for one in (document["records"] if record is None else [record])
+        ]
+        shown = {**document, "records": records}
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
     elif form == "markdown":
-        click.echo(index_page(document) if record is None else record_section(record))
+        click.echo(index_page(document) if record is None else _markdown(record))
     elif record is None:
         _print_table(document, make_console())
     else:
         _print_record(record, make_console())
+
+
+def _markdown(record: dict[str, Any]) -> str:
+    """The record's section, and what Coq has proved of it."""
+    lines = coq_lines(coq_evidence(record["label"], load_recorded()))
+    if not lines:
+        return record_section(record)
+    listed = [f"- {line}" for line in lines[1:]]
+    return "\n".join([record_section(record), "", lines[0], "", *listed]).rstrip()
 
 
 def _find(document: dict[str, Any], label: str) -> dict[str, Any]:
@@ -119,6 +134,11 @@ def _print_record(record: dict[str, Any], console: Console) -> None:
     for part in record["parts"]:
         console.print()
         _print_part(part, console)
+    if lines := coq_lines(coq_evidence(record["label"], load_recorded())):
+        console.print()
+        console.print(Text(lines[0], style="bold"))
+        for line in lines[1:]:
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 def _print_part(part: dict[str, Any], console: Console) -> None:
