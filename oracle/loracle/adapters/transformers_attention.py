@@ -89,11 +89,13 @@ def _kernel(
     implementation: str,
 ) -> Mha:
     def make(model: int, heads: int, kv_heads: int, head_dim: int) -> nn.Module:
-        layer, config = build(model, heads, kv_heads, head_dim)
+        made: tuple[Any, Any] = build(model, heads, kv_heads, head_dim)
+        layer, config = made
         config._attn_implementation = implementation
         if hasattr(layer, "head_dim"):
             layer.head_dim = head_dim
-        return layer
+        attention: nn.Module = layer
+        return attention
 
     return kernel_of_module(make, name=name)
 
