@@ -7,11 +7,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
+from loracle import validate
+from loracle.adapters.autograd import lora_linear
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.diagnosis import Evidence, attention_forms, diagnose, linear_forms
@@ -338,3 +342,13 @@ def test_every_term_has_a_label_and_every_label_stands_in_the_ledger() -> None:
         "J_A of Lemma F.3: dL/dB = dL/dW A^T"
     )
     assert term_of("of-no-table", "p2", "grad_a") == ""
+
+
+@pytest.mark.parametrize("regime", ["two-dimensional", "four-dimensional"])
+def test_any_number_of_batch_axes_is_diagnosed(regime: str) -> None:
+    def without_scaling(**call: Any) -> dict[str, torch.Tensor]:
+        return lora_linear(**call | {"scaling": 1.0})
+
+    report = validate(without_scaling, "lora-linear", regimes=[regime], cases=3)
+    found = {f.output: f.diagnosis[0].hypothesis for f in report.findings if f.diagnosis}
+    assert found["grad_lora_b"] == "missing-scaling"

@@ -5,6 +5,7 @@ The formulas are those of `loracle_reference.lora_linear`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,9 +36,10 @@ class Layer:
 
 
 def layer_of(evidence: Evidence) -> Layer:
-    """The inputs, batch and length as one axis of rows."""
+    """The inputs, all axes but the last as one of rows; the length is the last of them, and what
+    comes before it the batch."""
     t = evidence.inputs.tensors
-    batch, length, _ = t["x"].shape
+    *batches, length, _ = t["x"].shape
     return Layer(
         rows(t["x"]),
         t["weight"],
@@ -45,7 +47,7 @@ def layer_of(evidence: Evidence) -> Layer:
         t["lora_b"],
         evidence.inputs.scalars["scaling"],
         rows(t["grad_output"]),
-        batch,
+        math.prod(batches),
         length,
     )
 

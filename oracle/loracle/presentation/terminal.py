@@ -85,13 +85,15 @@ def _show_header(report: Report, console: Console) -> None:
 
 
 def _regime_table(regimes: dict[str, RegimeSummary]) -> Table:
-    """With a column of declined cases where there are any, and then less space for each."""
+    """With a column of declined cases where there are any, and then less space for each, as where
+    a name is long."""
     declined = any(regime.declined for regime in regimes.values())
-    padding = (0, 0 if declined else 2, 0, 0)
+    longest = max(map(len, regimes), default=0)
+    padding = (0, 0 if declined else 2 if longest < 15 else 1, 0, 0)
     # Close together, "no" must not be read with the next column's "error /".
     no_evidence = Text("no\nevidence", justify="left" if declined else "right")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=False)
-    table.add_column("\nregime")
+    table.add_column("\nregime", no_wrap=True, min_width=longest)
     for header in (
         "\ncases",
         *(("\ndeclined",) if declined else ()),
