@@ -27,7 +27,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
-        "softmax-backward",
+        "softmax-correction-misplaced",
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "algebra: p_j = f_j o q_j - <f_j, q_j> f_j (Definition 3.6, Lemma 3.2)",
@@ -35,7 +35,7 @@ WRONG_ALORAGC: tuple[WrongKernel, ...] = (
         outputs=_BOTH,
     ),
     _wrong(
-        "softmax-backward",
+        "softmax-correction-misplaced",
         "correction_of_first_block",
         "The correction of the softmax sums over the first 16 keys alone.",
         "https://github.com/NVIDIA/TransformerEngine/issues/3216",

@@ -45,7 +45,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         outputs=("grad_a",),
     ),
     _loop(
-        "softmax-backward",
+        "softmax-correction-misplaced",
         "correction_of_neighbouring_row",
         "<f_j, q_j> is that of the row before.",
         "https://github.com/fla-org/flash-linear-attention/pull/577",

@@ -138,7 +138,7 @@ WRONG_LORA_ATTENTION: tuple[WrongKernel, ...] = (
         outputs=_VALUES,
     ),
     _wrong(
-        "projections-mixed",
+        "adapters-mixed",
         "adapter_of_q_used_for_k",
         "K is adapted with the factors of Q.",
         "https://github.com/unslothai/unsloth-zoo/issues/941",

@@ -42,7 +42,7 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         outputs=_QUERIES,
     ),
     _term(
-        "softmax-backward",
+        "softmax-correction-misplaced",
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "https://github.com/lucidrains/CoLT5-attention/issues/8",

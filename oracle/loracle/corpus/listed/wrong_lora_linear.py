@@ -109,7 +109,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _formula(
-        "term-missing",
+        "term-missing-in-grad-x",
         "grad_x_without_lora_term",
         "dX = G W.",
         "algebra: dX = G W + s (G B) A",
@@ -117,7 +117,7 @@ WRONG_LORA_LINEAR: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _formula(
-        "term-missing",
+        "term-missing-in-grad-x",
         "grad_x_without_base_term",
         "dX = s (G B) A.",
         "algebra: dX = G W + s (G B) A",

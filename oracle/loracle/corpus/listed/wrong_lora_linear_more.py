@@ -33,7 +33,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         outputs=("grad_lora_b",),
     ),
     _loop(
-        "tail",
+        "tail-of-width",
         "odd_rank_dropped",
         "The output leaves out the last rank of an odd number of them.",
         "https://github.com/predibase/lorax/pull/70",
@@ -41,7 +41,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         outputs=("output",),
     ),
     _loop(
-        "tail",
+        "tail-of-width",
         "feature_tail_dropped",
         "X A^T in dB leaves out the features beyond the last whole block of 16.",
         "https://github.com/flagos-ai/FlagGems/pull/898",

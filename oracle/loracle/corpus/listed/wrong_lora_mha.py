@@ -175,7 +175,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         outputs=_THROUGH_SCORES,
     ),
     _core(
-        "softmax-backward",
+        "softmax-correction-misplaced",
         "correction_along_wrong_axis",
         "The correction of the softmax sums over the queries.",
         "https://github.com/lucidrains/CoLT5-attention/issues/8",
@@ -192,7 +192,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         unnamed_in=("bfloat16",),
     ),
     _layer(
-        "projections-mixed",
+        "adapters-mixed",
         "adapter_a_of_q_used_for_k",
         "A of Q serves K too.",
         _MIXED,
@@ -200,7 +200,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _layer(
-        "projections-mixed",
+        "adapters-mixed",
         "scaling_of_q_used_for_k",
         "The scaling of Q serves K too.",
         _MIXED,
@@ -256,7 +256,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         outputs=_VALUES,
     ),
     _layer(
-        "term-missing",
+        "term-missing-in-grad-x",
         "grad_x_without_values",
         "dX lacks what comes back through V.",
         "algebra: X makes Q, K and V, and its gradient is a sum of three",
@@ -264,7 +264,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         outputs=("grad_x",),
     ),
     _layer(
-        "term-missing",
+        "term-missing-in-grad-x",
         "grad_x_without_adapters",
         "dX has the terms of the frozen weights alone.",
         "algebra: dX = dQ W + s (dQ B) A, and so on",
