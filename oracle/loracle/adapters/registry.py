@@ -279,6 +279,7 @@ _ALL = (
             "lora-linear": f"{_HERE}.autograd:lora_linear",
             "lora-attention": f"{_HERE}.autograd:lora_attention",
             "aloragc": f"{_HERE}.autograd:aloragc",
+            "lora-mha": f"{_HERE}.autograd:lora_mha",
         },
         install=_TORCH,
         description="plain torch operations, differentiated by torch.autograd",
