@@ -13,7 +13,7 @@ DEFECTS: Mapping[str, str] = {
     "scale-in-one-branch": "The softmax's scale is missing, or there twice, in dQ or dK alone.",
     "softmax-forward": "The probabilities are those of another function, axis or base.",
     "softmax-backward": "The correction <f, q> f of the softmax's derivative is missing or wrong.",
-    "softmax-correction-misplaced": "The softmax's correction is that of another row, axis or block.",
+    "softmax-correction-misplaced": "The softmax's correction is another row's, axis's or block's.",
     "overflow-guard": "The row's maximum is not what is subtracted from the scores before exp.",
     "division-by-zero": "Zeros that are legal are divided by, or their logarithm is taken.",
     "mask": "A causal mask or a window is applied that nobody asked for.",
