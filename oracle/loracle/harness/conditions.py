@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from loracle.harness.compilation import compiled_graphs
 from loracle.harness.fresh_memory import filled_fresh_memory
 from loracle.harness.messages import Call
 from loracle.harness.results import Run, compared, new_problems
@@ -59,7 +58,7 @@ def _of_equal_calls(seen: Observation) -> Observation:
 def _fresh_memory(runner: Runner, call: Call, first: Run) -> Observation:
     condition: Condition = "uninitialised-memory"
     # Deterministic mode is another mode to torch.compile, which would compile everything anew.
-    with filled_fresh_memory(by_torch=not compiled_graphs()):
+    with filled_fresh_memory(by_torch=not runner.has_compiled):
         run = runner.run(runner.arguments(call.inputs), call, call.seed)
     if run.crash is not None or run.declined is not None:
         return _left_out(condition, run)
@@ -116,7 +115,7 @@ def _differs(seen: Observation) -> bool:
 def _second_backward(runner: Runner, call: Call, first: Run) -> Observation:
     condition: Condition = "second-backward"
     differentiation = sys.modules.get("loracle.adapters.differentiation")
-    if differentiation is None or compiled_graphs():
+    if differentiation is None or runner.has_compiled:
         return Observation()
     with differentiation.second_backward():
         run = runner.run(runner.arguments(call.inputs), call, call.seed)

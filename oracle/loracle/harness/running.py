@@ -65,9 +65,15 @@ class Runner:
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._device = torch.device(device)
         self._allowance = allowance
-        self._graphs = compiled_graphs() if compiled else None
-        """How many were compiled before the kernel was called."""
+        self._compiled = compiled
+        self._graphs_before = compiled_graphs()
         self._serving = os.getpid()
+
+    @property
+    def has_compiled(self) -> bool:
+        """Whether torch.compile has compiled anything since; a forked process inherits the count
+        of what its parent compiled."""
+        return compiled_graphs() > self._graphs_before
 
     def observe(self, call: Call) -> Iterator[Observed]:
         """The equal calls, each on its own copies of the inputs; then one by one, if they were
@@ -156,7 +162,7 @@ class Runner:
             problems += new_problems(seen, run, how)
             seen = Run(problems=[*seen.problems, *run.problems])
         notes = [*first.notes, *second.notes]
-        if self._graphs is not None and compiled_graphs() == self._graphs:
+        if self._compiled and not self.has_compiled:
             notes.append("torch.compile found nothing in the kernel to compile: it ran eagerly")
         return Observation(
             outputs=first.outputs,
