@@ -92,7 +92,7 @@ def test_bad_argument(what: str) -> None:
 @pytest.mark.parametrize(
     ("target", "parts"),
     [
-        ("nothing-like-it", ["nothing-like-it", "peft"]),
+        ("nothing-like-it", ["nothing-like-it", "loracle adapters"]),
         ("no/such/file.py:kernel", ["no/such/file.py"]),
         ("no_such_module_at_all:kernel", ["no_such_module_at_all"]),
         (17, ["int"]),
