@@ -196,6 +196,13 @@ def test_little_evidence_is_said(
     assert text in shown(make_passing(evidence=evidence))
 
 
+def test_too_few_numbers_are_not_called_unexplained(make_failing: MakeReport) -> None:
+    suspect = replace(make_failing().findings[2], diagnosis=(), too_few_numbers=True)
+    text = shown(make_failing(findings=[suspect]))
+    assert "diagnosis   too few numbers for one: judge more cases" in text
+    assert "none of the known mistakes" not in text
+
+
 def test_where_nothing_was_measured_there_is_no_word_of_evidence(make_failing: MakeReport) -> None:
     """Of a kernel that raises in every case; where one output of one case came, it is told."""
     crash = make_failing().findings[1]

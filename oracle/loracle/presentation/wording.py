@@ -23,6 +23,7 @@ __all__ = [
     "strength",
     "subject",
     "telling_digits",
+    "undiagnosed",
     "versions_of",
 ]
 
@@ -106,6 +107,13 @@ def in_brief(finding: Finding) -> str:
 def subject(finding: Finding) -> str:
     """What the finding is about."""
     return finding.output or "the call"
+
+
+def undiagnosed(finding: Finding) -> str:
+    """What is said of a finding without a diagnosis."""
+    if finding.too_few_numbers:
+        return "too few numbers for one: judge more cases"
+    return "none of the known mistakes explains it"
 
 
 def element(finding: Finding) -> str:
