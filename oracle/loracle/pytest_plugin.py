@@ -7,7 +7,7 @@ already, until there is a kernel to test.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +103,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except UsageError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize(PARAMETER, every, ids=[part.name for part in every])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """What a test file says wrongly to loracle is one line, with its place there."""
+    report = yield
+    errors = sys.modules.get("loracle.errors")
+    raised = getattr(getattr(report, "call", None), "excinfo", None)
+    if errors and raised and isinstance(raised.value, errors.UsageError):
+        own = [one for one in raised.traceback if one.path == getattr(collector, "path", None)]
+        place = f"{collector.nodeid}:{own[-1].lineno + 1}: " if own else ""
+        report.longrepr = f"{place}{raised.value}"
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

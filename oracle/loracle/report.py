@@ -77,7 +77,8 @@ class Finding:
     equal calls was the worst if not the first.
     replay is the command that runs the case again. promise is the kind of the kernel's promise that
     bound and tolerance both are, None if they are the proven and the calibrated one. inputs_sha256
-    is the digest of the inputs of that case (`Inputs.digest`). errors: where there are numbers,
+    is the digest of the inputs of that case (`Inputs.digest`). too_few_numbers: nothing is named
+    since too few numbers failed to tell any mistake. errors: where there are numbers,
     those of every element, of the worst case and of the largest one if that is another.
     """
 
@@ -99,6 +100,7 @@ class Finding:
     promise: PromiseKind | None = None
     across_cases: bool = False
     inputs_sha256: str | None = None
+    too_few_numbers: bool = False
     errors: tuple[ErrorMap, ...] = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class Finding:
             "across_cases": self.across_cases,
             "replay": self.replay,
             "inputs_sha256": self.inputs_sha256,
+            "too_few_numbers": self.too_few_numbers,
             "diagnosis": [d.to_dict() for d in self.diagnosis],
         }
 

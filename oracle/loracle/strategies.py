@@ -134,6 +134,8 @@ def assert_conforms(
     or declines, is rejected; elsewhere that raises UsageError with the reason. Evidence and bias
     are not for one case to tell.
     """
+    # pytest then shows the line of the test, and none of this function.
+    __tracebackhide__ = True
     report = validate_in(
         _kept,
         kernel,

@@ -18,7 +18,7 @@ from loracle import validate
 from loracle.adapters.autograd import lora_linear
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
-from loracle.diagnosis import Evidence, attention_forms, diagnose, linear_forms
+from loracle.diagnosis import Evidence, are_too_few, attention_forms, diagnose, linear_forms
 from loracle.diagnosis.hypotheses import TABLES
 from loracle.diagnosis.labels import term_of
 from loracle.evaluation import bind_sizes
@@ -263,7 +263,26 @@ def test_one_case_that_says_little_has_no_name() -> None:
     small = [e for e in evidence if e.truth.size <= 2][:3]
     assert len(small) == 3
     assert names(small[:1]) == []
+    assert are_too_few(small[:1])
     assert names(small) == ["wrong-sign"]
+    assert not are_too_few(small)
+
+
+def test_many_numbers_that_nothing_explains_are_not_called_few() -> None:
+    """Random entries: in the report of many cases nothing explains them, in that of the smallest
+    case alone there are too few numbers to say so."""
+
+    def noisy(**call: Any) -> Any:
+        results = lora_linear(**call)
+        shape = results["grad_x"].shape
+        noise = np.random.default_rng(sum(shape)).standard_normal(tuple(shape))
+        return {**results, "grad_x": results["grad_x"] + torch.tensor(noise, dtype=torch.float32)}
+
+    (many,) = validate(noisy, "lora-linear", regimes=["designed"]).findings
+    assert (many.diagnosis, many.too_few_numbers) == ((), False)
+    least = "designed:0@batch=1,length=1,in=1,out=1,r=1"
+    (one,) = validate(noisy, "lora-linear", only_cases=[least]).findings
+    assert (one.diagnosis, one.too_few_numbers) == ((), True)
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,74 @@ def test_names_of_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not any(map(exists, ["k.py:b", "l.py:e", "pefd", "no_such_module_at_all:f", "a b:c"]))
 
 
+def test_the_ways_to_name_one_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callable's dotted name, a TARGET of its module and one of its file."""
+    monkeypatch.chdir(tmp_path)
+    for one, other in (
+        ("k.py:f", "k.f"),
+        ("k.py:f", "k:f"),
+        ("src/pkg/k.py:F.g", "pkg.k.F.g"),
+        ("pkg/__init__.py:f", "pkg:f"),
+    ):
+        assert same_kernel(one, other)
+        assert same_kernel(other, one)
+    for one, other in (
+        ("k.py:f", "l.f"),
+        ("k.py:f", "f"),
+        ("k.py:f", "k"),
+        ("pkg/k.py:f", "other.k.f"),
+        ("a/k.py:f", "b/k.py:f"),
+        ("a.k:f", "k.f"),
+        ("k.py:F.g", "F.g"),
+    ):
+        assert not same_kernel(one, other)
+        assert not same_kernel(other, one)
+
+
+def test_kernels_that_their_modules_do_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt function of a module that is there; modules that make their names by code are
+    believed."""
+    monkeypatch.chdir(tmp_path)
+    for path, text in {
+        "right_kernels.py": "def lora_linear(): ...",
+        "bundle/__init__.py": "",
+        "bundle/deep/__init__.py": "from .inner import *",
+        "bundle/deep/inner.py": "def f(): ...",
+        "bundle/lazy.py": "def __getattr__(name): ...",
+        "bundle/made.py": "globals()['g'] = 1",
+        "plain/folder/inner.py": "def f(): ...",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    there = [
+        "right_kernels.lora_linear",
+        "right_kernels:lora_linear",
+        "right_kernels.py:lora_linear",
+    ]
+    there += ["bundle.deep.f", "bundle.deep.inner:f", "bundle.lazy.f", "bundle.made:g"]
+    there += ["plain.folder.inner.f", "loracle.adapters.autograd.lora_linear", "os.path:join"]
+    assert [name for name in there if not exists(name)] == []
+    absent = ["right_kernels.lora_lineal", "right_kernels:lora_lineal", "right_kernels"]
+    absent += ["bundle.f", "bundle.made.f", "bundle.deep.inner.g", "bundle.dep:f"]
+    absent += ["plain.folder.f", "plain.folder"]
+    assert [name for name in absent if exists(name)] == []
+
+
+def test_an_entry_may_name_the_kernel_otherwise_but_not_twice(tmp_path: Path) -> None:
+    dotted = f"{forgets_when_short.__module__}.forgets_when_short"
+    by_file = f"{__file__}:forgets_when_short"
+    report = judged(written(tmp_path, entry(kernel=by_file)), regimes=["tiny"])
+    assert states(report) == ["failed"]
+    with pytest.raises(UsageError, match="entry 2: grad_lora_b in tiny is in entry 1 too"):
+        judged(written(tmp_path, entry(kernel=by_file), entry(kernel=dotted)), regimes=["tiny"])
+    (misspelt,) = judged(
+        written(tmp_path, entry(kernel="loracle.adapters.autograd.lora_lineal")), regimes=["tiny"]
+    ).expected_failures
+    assert misspelt.problem.startswith("there is no kernel loracle.adapters.autograd.lora_lineal;")
+
+
 def test_an_expected_failure_as_data() -> None:
     expected = ExpectedFailure("f, entry 1", "k", "o", "r", None, None, "why", "not-judged")
     assert expected.to_dict()["finding"] is None

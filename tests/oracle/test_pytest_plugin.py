@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from loracle.errors import UsageError
 from loracle.pytest_plugin import expected_failures_of
+from loracle.testing.conformance import conformance
 
 from .pytest_project import ROOTS, Run, run_pytest
 
@@ -241,6 +243,38 @@ def test_a_bad_decorator_is_one_line_too(pytester: pytest.Pytester) -> None:
     assert run.ret == 2
     assert "cannot tell the contract from the parameters" in run.stdout.str()
     assert "Traceback" not in run.stdout.str()
+
+
+AT_DECORATION = {
+    "bare": ("conformance", "write @loracle.conformance(kernel, ...) before test_it: which kernel"),
+    "number": ("conformance(3)", "a kernel is a callable or a TARGET, not 3"),
+    "dtype": ("conformance(len, 'lora-linear', dtype=['fp8'])", "unknown dtype 'fp8'; known"),
+}
+
+
+@pytest.mark.parametrize(("written", "says"), AT_DECORATION.values(), ids=AT_DECORATION)
+def test_a_decorator_that_is_written_wrongly_names_its_line(
+    written: str, says: str, pytester: pytest.Pytester
+) -> None:
+    file = pytester.makepyfile(f"import loracle\n@loracle.{written}\ndef test_it(): ...\n")
+    run = pytester.runpytest_inprocess("-p", "loracle.pytest_plugin")
+    assert run.ret == 2
+    said = [line for line in run.outlines if says in line]
+    assert said[0].startswith(f"{file.name}:2: ")
+    assert "conformance.py" not in run.stdout.str()
+    with pytest.raises(UsageError, match=re.escape(says)):
+        exec(file.read_text(), {})
+
+
+def test_a_kernel_may_be_named_as_a_test_is() -> None:
+    """It is told from a forgotten pair of parentheses by its parameters, or by its contract."""
+
+    def test_kernel(**call: object) -> None: ...
+
+    def tested(x, weight, lora_a, lora_b, scaling, grad_output): ...  # type: ignore[no-untyped-def]
+
+    assert callable(conformance(test_kernel, "lora-linear"))
+    assert callable(conformance(tested))
 
 
 def test_the_plugin_is_an_entry_point_and_loads_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import loracle
 from loracle.cli import main
 from loracle.contracts import CONTRACTS
 from loracle.generation import cases_of, generate
+from loracle.replay.command import _named
 from loracle.replay.inputs_file import inputs_as_bytes
+from loracle.replay.rerun import Outcome
 from loracle.report import Report
 
 MakeReport = Callable[..., Report]
@@ -138,6 +141,17 @@ def test_a_finding_comes_again_bit_for_bit(
         for name in ("error", "bound", "tolerance", "truth", "computed", "inputs_sha256", "case"):
             assert now[name] == then[name]
     assert "wrong-sign" in {d["hypothesis"] for f in saved["findings"] for d in f["diagnosis"]}
+
+
+def test_a_name_that_the_report_gave_counts_the_cases_of_the_report(
+    make_failing: MakeReport,
+) -> None:
+    """The cases are not those of the replay, which had too few for a name."""
+    found = replace(make_failing().findings[0], diagnosis=())
+    told = "is 0 (explains 52 of 52 failing cases, to 0.1 of what rounding allows)"
+    finding = {"diagnosis": [{"hypothesis": "dropped-tail", "explanation": told, "term": None}]}
+    (named,) = _named(Outcome(found, [], []), finding).diagnosis
+    assert "explains 52 of 52 failing cases of the report's run, to 0.1 of" in named.explanation
 
 
 def test_a_crash_comes_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,9 +175,11 @@ def test_suspect_is_a_failure_unless_only_what_is_proven_is_one() -> None:
         results = autograd.lora_linear(**call)
         return {**results, "grad_lora_b": results["grad_lora_b"] / call["scaling"]}
 
-    with pytest.raises(AssertionError, match="suspect: grad_lora_b"):
+    with pytest.raises(AssertionError, match="suspect: grad_lora_b") as error:
         strategies.assert_conforms(forgets, case)
     assert strategies.assert_conforms(forgets, case, only_proven=True).verdict == "suspect"
+    # pytest shows the test, and none of loracle's own lines.
+    assert error.traceback.filter(error)[-1].path == Path(__file__)
 
 
 def test_a_case_with_sizes_of_its_own() -> None:

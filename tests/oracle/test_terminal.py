@@ -196,6 +196,26 @@ def test_little_evidence_is_said(
     assert text in shown(make_passing(evidence=evidence))
 
 
+def test_too_few_numbers_are_not_called_unexplained(make_failing: MakeReport) -> None:
+    suspect = replace(make_failing().findings[2], diagnosis=(), too_few_numbers=True)
+    text = shown(make_failing(findings=[suspect]))
+    assert "diagnosis   too few numbers for one: judge more cases" in text
+    assert "none of the known mistakes" not in text
+
+
+def test_where_nothing_was_measured_there_is_no_word_of_evidence(make_failing: MakeReport) -> None:
+    """Of a kernel that raises in every case; where one output of one case came, it is told."""
+    crash = make_failing().findings[1]
+    nothing = {"output": 0, "grad_x": 0}
+    raises = {"tiny": RegimeSummary(6, 0, 0, 12)}
+    text = shown(make_failing(findings=[crash], evidence=nothing, regimes=raises))
+    assert "evidence for" not in text
+    assert "false alarms" not in text
+    some = {"tiny": RegimeSummary(6, 0, 0, 11, 1, 0.0, 0.0)}
+    text = shown(make_failing(findings=[crash], evidence=nothing, regimes=some))
+    assert "no case is evidence for every output, false alarms at most" in text
+
+
 def test_a_broken_contract_is_not_called_an_error_too_large(make_failing: MakeReport) -> None:
     crash = make_failing().findings[1]
     text = shown(make_failing(findings=[crash]))

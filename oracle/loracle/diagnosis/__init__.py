@@ -1,6 +1,6 @@
 """Diagnosis: which closed-form wrong truth explains the errors of an output."""
 
 from loracle.diagnosis.evidence import Evidence
-from loracle.diagnosis.explain import diagnose
+from loracle.diagnosis.explain import are_too_few, diagnose
 
-__all__ = ["Evidence", "diagnose"]
+__all__ = ["Evidence", "are_too_few", "diagnose"]

@@ -119,6 +119,11 @@ class Evidence:
         ratio = self._error / max(self.slack, near, 1e-300)
         return entries * min(math.log2(ratio), _MOST_BITS) if ratio > 1 else 0.0
 
+    def most_bits(self) -> float:
+        """What a match can say that is not the very result."""
+        entries = min(self.truth.size, _MOST_ENTRIES)
+        return entries * min(math.log2(max(self.clarity(), 1.0)), _MOST_BITS)
+
     def factor_of(self, hypothesis: Array) -> float | None:
         """The c with which c times the hypothesis is nearest to the result, in the Frobenius norm;
         None if the hypothesis is zero or not finite."""

@@ -11,11 +11,11 @@ from loracle.diagnosis.fitted import constant_factor
 from loracle.diagnosis.hypotheses import table_of
 from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.labels import term_of
-from loracle.diagnosis.matching import Match, count, explains, match, probes, said
+from loracle.diagnosis.matching import Match, count, explains, match, probes, said, say_enough
 from loracle.diagnosis.pairs import pairs
 from loracle.report import Diagnosis
 
-__all__ = ["diagnose"]
+__all__ = ["are_too_few", "diagnose"]
 
 _PROBES_FOR_NEXT = 2
 """Cases on which the next best is looked for; then it is counted over all."""
@@ -33,11 +33,22 @@ def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     coarser machine where no mistake in the formulas does. Results that are not finite are compared
     by themselves.
     """
-    usable = [e for e in failing if math.isfinite(e.slack)]
-    usable = sorted(usable, key=Evidence.clarity, reverse=True)[:_MOST_CASES]
+    usable = _usable(failing)
     finite = [e for e in usable if e.finite]
     not_finite = [e for e in usable if not e.finite]
     return (*_of_not_finite(not_finite), *_of_finite(finite))
+
+
+def are_too_few(failing: Sequence[Evidence]) -> bool:
+    """Whether the numbers of these cases say too little to name any mistake, however well it fits,
+    unless the results are the wrong truth to the last bit."""
+    usable = _usable(failing)
+    return not say_enough(len(usable), sum(evidence.most_bits() for evidence in usable))
+
+
+def _usable(failing: Sequence[Evidence]) -> list[Evidence]:
+    usable = [e for e in failing if math.isfinite(e.slack)]
+    return sorted(usable, key=Evidence.clarity, reverse=True)[:_MOST_CASES]
 
 
 def _of_not_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loracle.expectations.entries import Entry
+from loracle.errors import UsageError
+from loracle.expectations.entries import Entry, twice
 from loracle.expectations.names import exists, same_kernel
 from loracle.report import ExpectedFailure
 from loracle.request import checked_dtype
@@ -18,14 +19,21 @@ def applying(
 ) -> list[Entry]:
     """The entries for this kernel, whose TARGET or name it is, in this dtype.
 
-    Raises UsageError on a dtype that there is not.
+    Raises UsageError on a dtype that there is not, and on two entries that are one, since they
+    name the kernel in two ways.
     """
-    return [
+    mine = [
         entry
         for entry in entries
         if _is_of(entry, kernel, name)
         and (entry.dtype is None or checked_dtype(entry.dtype) == dtype)
     ]
+    known: dict[tuple[str | None, ...], Entry] = {}
+    for entry in mine:
+        first = known.setdefault((entry.output, entry.regime, entry.dtype), entry)
+        if first is not entry:
+            raise UsageError(twice(entry, first))
+    return mine
 
 
 def homeless(

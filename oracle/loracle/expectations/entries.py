@@ -20,7 +20,7 @@ from typing import Any
 
 from loracle.errors import UsageError
 
-__all__ = ["CALL", "WHOLE", "Entry", "read_entries"]
+__all__ = ["CALL", "WHOLE", "Entry", "read_entries", "twice"]
 
 CALL = "the call"
 """Stands for the output of a finding that has none, such as a crash."""
@@ -78,8 +78,13 @@ def read_entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
         key = (entry.kernel, entry.output, entry.regime, entry.dtype)
         first = known.setdefault(key, entry)
         if first is not entry:
-            raise UsageError(f"{entry.place}: {entry} is in {first.place.rpartition(', ')[2]} too")
+            raise UsageError(twice(entry, first))
     return tuple(entries)
+
+
+def twice(entry: Entry, first: Entry) -> str:
+    """The complaint about an entry that is there already."""
+    return f"{entry.place}: {entry} is in {first.place.rpartition(', ')[2]} too"
 
 
 def _entries(place: str, table: Mapping[str, Any]) -> list[Entry]:

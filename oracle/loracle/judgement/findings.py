@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from loracle.cases import Case
 from loracle.contracts import Contract
-from loracle.diagnosis import Evidence, diagnose
+from loracle.diagnosis import Evidence, are_too_few, diagnose
 from loracle.generation import generate
 from loracle.judgement.bias import BiasTest
 from loracle.judgement.bounds import ProvenBound
@@ -176,8 +176,15 @@ class Collector:
             output: diagnose([evidence for _, evidence in kept])
             for output, kept in self._failing.items()
         }
+        too_few = {
+            output: not diagnoses[output] and are_too_few([evidence for _, evidence in kept])
+            for output, kept in self._failing.items()
+        }
         judged = [
-            self._finding(output, verdict, group, diagnoses.get(output, ()))
+            replace(
+                self._finding(output, verdict, group, diagnoses.get(output, ())),
+                too_few_numbers=too_few.get(output, False),
+            )
             for (output, verdict), group in self._groups.items()
         ]
         judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))

@@ -24,6 +24,7 @@ from loracle.presentation.wording import (
     number,
     strength,
     subject,
+    undiagnosed,
     versions_of,
 )
 from loracle.report import Finding, RegimeSummary, Report
@@ -148,7 +149,7 @@ def show_finding(finding: Finding, console: Console, also: Sequence[Finding] = (
         if diagnosis.term:
             rows.add_row("affects", Text(diagnosis.term))
     if not finding.diagnosis:
-        rows.add_row("diagnosis", "none of the known mistakes explains it")
+        rows.add_row("diagnosis", undiagnosed(finding))
     if finding.reason:
         rows.add_row("reason", Text(finding.reason))
     if finding.case:

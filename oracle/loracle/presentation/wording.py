@@ -23,6 +23,7 @@ __all__ = [
     "strength",
     "subject",
     "telling_digits",
+    "undiagnosed",
     "versions_of",
 ]
 
@@ -108,6 +109,13 @@ def subject(finding: Finding) -> str:
     return finding.output or "the call"
 
 
+def undiagnosed(finding: Finding) -> str:
+    """What is said of a finding without a diagnosis."""
+    if finding.too_few_numbers:
+        return "too few numbers for one: judge more cases"
+    return "none of the known mistakes explains it"
+
+
 def element(finding: Finding) -> str:
     """Where the worst element is, with its computed and its true value."""
     index = ", ".join(str(i) for i in finding.element or ())
@@ -173,13 +181,20 @@ def count_of_declined(report: Report) -> int:
 def strength(report: Report) -> list[str]:
     """How much stands behind the verdict: evidence, false alarms, time."""
     facts = []
-    if report.evidence and report.cases:
+    judged = report.cases and _has_numbers(report)
+    if report.evidence and judged:
         facts.append(_evidence(min(report.evidence.values())))
-    if report.false_alarm_probability is not None and report.cases:
+    if report.false_alarm_probability is not None and judged:
         facts.append(f"false alarms at most {number(report.false_alarm_probability)}")
     if report.seconds:
         facts.append(f"{report.seconds:.1f} s")
     return facts
+
+
+def _has_numbers(report: Report) -> bool:
+    """Whether an error was measured: a kernel that raises, or returns other shapes, has none."""
+    measured = any(regime.worst_error_to_bound is not None for regime in report.regimes.values())
+    return measured or any(report.evidence.values())
 
 
 def _evidence(cases: int) -> str:

@@ -133,9 +133,15 @@ def _named(outcome: Outcome, finding: dict[str, Any]) -> Finding:
     if found.diagnosis or outcome.differences:
         return found
     known = (
-        Diagnosis(d["hypothesis"], d["explanation"], d["term"] or "") for d in finding["diagnosis"]
+        Diagnosis(d["hypothesis"], _of_the_report(d["explanation"]), d["term"] or "")
+        for d in finding["diagnosis"]
     )
     return replace(found, diagnosis=tuple(known))
+
+
+def _of_the_report(explanation: str) -> str:
+    """The cases that are counted in it are not those of the replay."""
+    return explanation.replace(" failing cases,", " failing cases of the report's run,")
 
 
 def _conclusion(

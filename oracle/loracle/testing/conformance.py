@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from loracle.contracts import Contract
+from loracle.contracts import Contract, infer_contract
 from loracle.errors import UsageError
 from loracle.testing.kernel_tests import WHOLE, KernelTests
 
@@ -18,6 +18,8 @@ PARAMETER = "loracle_part"
 """The parameter that the plugin fills in, with a `Part`."""
 
 _ATTRIBUTE = "__loracle_parts__"
+
+_FORM = "@loracle.conformance(kernel, ...)"
 
 
 class Part:
@@ -97,9 +99,11 @@ def conformance(
     The function's body runs after its part has passed; a parameter `report` is the part's Report,
     others are fixtures.
 
-    Raises UsageError on a dtype or a seed that means nothing; what else is wrong the collection or
-    the test says, in one line.
+    Raises UsageError on what is no kernel, such as the test itself where the parentheses are
+    forgotten, and on a dtype or a seed that means nothing; what else is wrong the collection or the
+    test says, in one line.
     """
+    _check_kernel(kernel, contract)
     options = {
         "contract": contract,
         "dtype": dtype,
@@ -120,7 +124,7 @@ def conformance(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(function) or isinstance(function, type):
-            raise UsageError("@loracle.conformance(kernel, ...) stands before a test function")
+            raise UsageError(f"{_FORM} stands before a test function")
         return _test_of(function, parts)
 
     return decorate
@@ -130,6 +134,22 @@ def parts_of(function: object) -> Parts | None:
     """The tests that a decorated function stands for; None for any other."""
     parts = getattr(function, _ATTRIBUTE, None)
     return parts if isinstance(parts, Parts) else None
+
+
+def _check_kernel(kernel: object, contract: object) -> None:
+    if isinstance(kernel, str):
+        return
+    if not callable(kernel):
+        raise UsageError(f"write {_FORM}: a kernel is a callable or a TARGET, not {kernel!r}")
+    name = getattr(kernel, "__name__", "")
+    if contract is None and name.lower().startswith("test"):
+        try:
+            infer_contract(kernel)
+        except (TypeError, UsageError):
+            raise UsageError(
+                f"write {_FORM} before {name}: which kernel does it test?"
+                f" (If {name} is the kernel, name its contract.)"
+            ) from None
 
 
 def _test_of(function: Callable[..., Any], parts: Parts) -> Callable[..., Any]:

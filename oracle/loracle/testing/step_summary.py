@@ -60,11 +60,17 @@ def _findings(report: Mapping[str, Any]) -> list[str]:
         lines += [
             f"- **{diagnosis['hypothesis']}**: {_plain(diagnosis['explanation'])}"
             for diagnosis in finding["diagnosis"]
-        ] or ["- none of the known mistakes explains it"]
+        ] or [_undiagnosed(finding)]
         if finding["replay"]:
             lines += ["", "```", finding["replay"], "```"]
         lines.append("")
     return lines
+
+
+def _undiagnosed(finding: Mapping[str, Any]) -> str:
+    if finding.get("too_few_numbers"):
+        return "- too few numbers for a diagnosis: judge more cases"
+    return "- none of the known mistakes explains it"
 
 
 def _expected(report: Mapping[str, Any]) -> list[str]:
