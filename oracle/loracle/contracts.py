@@ -26,7 +26,7 @@ class Contract:
     and truth values. gradient: the closed form over any arithmetic; its operands are matrices, a
     leading batch axis and the length being one axis. loss: the scalar of which every grad_* output
     is the derivative. axes: symbols whose sizes gradient and loss take by keyword, as their
-    operands do not show them.
+    operands do not show them. remarks: what names and shapes do not say, a line each.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Contract:
     loss: Callable[..., Any]
     options: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -130,6 +131,12 @@ LORA_MHA = Contract(
     loss=lora_mha_pairing,
     options=("num_heads", "num_kv_heads", "causal"),
     axes=("batch",),
+    remarks=(
+        "q_width = num_heads * head_dim, kv_width = num_kv_heads * head_dim",
+        "num_heads: int; num_kv_heads: int, divides num_heads; causal: bool",
+        "query head h reads kv head h // (num_heads / num_kv_heads)",
+        "query i sees the keys j <= i if causal, else all",
+    ),
 )
 
 CONTRACTS: Mapping[str, Contract] = {

@@ -101,7 +101,8 @@ def declare(
             setattr(kernel, _ATTRIBUTE, declaration)
         except (AttributeError, TypeError):
             raise UsageError(
-                f"declare: a {type(kernel).__name__} takes no attributes; wrap it in a function"
+                f"declare: a kernel of type {type(kernel).__name__} takes no attributes;"
+                " wrap it in a function"
             ) from None
         return kernel
 
@@ -118,7 +119,8 @@ def declaration_of(kernel: object) -> Declaration:
         return Declaration()
     if not isinstance(declaration, Declaration):
         raise UsageError(
-            f"{_ATTRIBUTE} is a {type(declaration).__name__}; set it with @loracle.declare(...)"
+            f"{_ATTRIBUTE} is of type {type(declaration).__name__};"
+            " set it with @loracle.declare(...)"
         )
     return declaration
 

@@ -13,6 +13,7 @@ from loracle.errors import UsageError
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of, resized
 from loracle.generation.regimes import REGIMES
+from loracle.harness.words import nearest_dtype
 from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
 
@@ -38,7 +39,9 @@ def checked_dtype(dtype: Any) -> str:
     """The name of a dtype given by name or as a torch.dtype; UsageError if it is not judged."""
     name = str(dtype).removeprefix("torch.")
     if name not in FORMATS:
-        raise UsageError(f"unknown dtype {name!r}; known: {', '.join(FORMATS)}")
+        raise UsageError(
+            f"unknown dtype {name!r}; known: {', '.join(FORMATS)}{nearest_dtype(name, FORMATS)}"
+        )
     return name
 
 

@@ -3,7 +3,7 @@ user's own."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -55,6 +55,29 @@ class Interleaved(Attention):
         return heads.repeat(1, self.num_heads // self.num_kv_heads, 1, 1)
 
 
+class PrivatelyGrouped(nn.Module):
+    """Grouped heads under names of its own; views with fixed numbers of heads, so that weights of
+    any other width are a crash."""
+
+    def __init__(self, model: int, num_heads: int, num_kv_heads: int, head_dim: int) -> None:
+        super().__init__()
+        self._h, self._kv, self.head_dim = num_heads, num_kv_heads, head_dim
+        self.scaling, self.is_causal = head_dim**-0.5, True
+        self.q_proj = nn.Linear(model, num_heads * head_dim, bias=False)
+        self.k_proj = nn.Linear(model, num_kv_heads * head_dim, bias=False)
+        self.v_proj = nn.Linear(model, num_kv_heads * head_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        q = self.q_proj(x).view(batch, length, self._h, self.head_dim).transpose(1, 2)
+        k = self.k_proj(x).view(batch, length, self._kv, self.head_dim).transpose(1, 2)
+        v = self.v_proj(x).view(batch, length, self._kv, self.head_dim).transpose(1, 2)
+        attended = nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=self.is_causal, scale=self.scaling, enable_gqa=True
+        )
+        return attended.transpose(1, 2).flatten(2)
+
+
 def agrees(kernel: Any, index: int) -> bool:
     given = inputs(MHA, index)
     truth, found = truth_of(MHA, given), call(kernel, given, "float64")
@@ -68,6 +91,16 @@ def test_a_factory_and_a_module_of_the_users_own(index: int) -> None:
     layer = Attention(12, 4, 2, 3)
     assert agrees(attention_block(layer), index)
     assert layer.q_proj.weight.shape == (12, 12), "the module itself stays as it is"
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_grouped_layer_is_told_by_the_width_of_its_keys(index: int) -> None:
+    assert agrees(attention_block(PrivatelyGrouped), index)
+
+
+def test_some_case_has_shared_heads() -> None:
+    scalars = [inputs(MHA, index).scalars for index in range(4)]
+    assert any(s["num_heads"] > s["num_kv_heads"] for s in scalars)
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -141,15 +174,41 @@ def test_what_cannot_be_judged_is_one_clear_line() -> None:
             super().__init__()
 
     with pytest.raises(UsageError, match="Nameless has neither q_proj, k_proj, v_proj nor query"):
-        call(attention_block(Nameless), inputs(MHA, 1), "float64")
+        attention_block(Nameless)
+    with pytest.raises(UsageError, match=r"shares heads of keys.*give a factory"):
+        attention_block(PrivatelyGrouped(12, 4, 2, 3))
+    with pytest.raises(UsageError, match="not a value of type int"):
+        attention_block(cast(Any, 3))
+    with pytest.raises(UsageError, match=r"make an nn.Module, not a value of type int"):
+        attention_block(cast(Any, lambda *sizes: 3))
+    with pytest.raises(UsageError, match=r"three names.*'q_proj'"):
+        attention_block(Attention, projections="q_proj")
+    with pytest.raises(UsageError, match="Attention has no projection 'a'"):
+        attention_block(Attention, projections=("a", "b", "c"))
+    with pytest.raises(UsageError, match="Attention has no projection 'out'"):
+        attention_block(Attention, output_projection="out")
 
-    class Unscaled(Attention):
+
+@pytest.mark.parametrize("attribute", ["scaling", "is_causal"])
+def test_a_layer_without_what_every_case_sets_is_refused(attribute: str) -> None:
+    class Lacking(Attention):
         def __init__(self, *sizes: int) -> None:
             super().__init__(*sizes)
-            del self.scaling
+            delattr(self, attribute)
 
-    with pytest.raises(UsageError, match="no attribute 'scaling'"):
-        call(attention_block(Unscaled), inputs(MHA, 1), "float64")
+    with pytest.raises(UsageError, match=f"no attribute '{attribute}'"):
+        attention_block(Lacking)
+    with pytest.raises(UsageError, match=f"no attribute '{attribute}'"):
+        attention_block(Lacking(12, 4, 2, 3))
+
+
+def test_a_factory_may_refuse_the_sizes_it_is_tried_with() -> None:
+    def picky(model: int, num_heads: int, num_kv_heads: int, head_dim: int) -> nn.Module:
+        if (model, num_heads, num_kv_heads, head_dim) == (8, 2, 1, 4):
+            raise ValueError("not these")
+        return Attention(model, num_heads, num_kv_heads, head_dim)
+
+    assert agrees(attention_block(picky), 1)
 
 
 def test_adapters_that_are_not_lora_alone_are_refused() -> None:

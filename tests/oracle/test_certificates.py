@@ -58,10 +58,10 @@ INVALID_BOUNDS: list[tuple[object, str]] = [
     (-1e-9, "-1e-09"),
     (-(10**400), "-inf"),
     (torch.tensor(NAN), "nan"),
-    (None, "a NoneType"),
-    ("0.1", "a str"),
-    (True, "a bool"),
-    (1j, "a complex"),
+    (None, "a value of type NoneType"),
+    ("0.1", "a value of type str"),
+    (True, "a value of type bool"),
+    (1j, "a value of type complex"),
     (torch.tensor(True), "a tensor of shape () and dtype torch.bool"),
     (torch.ones(1), "a tensor of shape (1,) and dtype torch.float32"),
 ]
@@ -78,9 +78,9 @@ def test_a_bound_that_means_nothing(stated: object, said: str) -> None:
 
 
 INVALID_WHOLES: list[tuple[object, str]] = [
-    (0.5, "is a float, not a mapping"),
-    (torch.tensor(0.5), "is a Tensor, not a mapping"),
-    ([("output", 0.5)], "is a list, not a mapping"),
+    (0.5, "is of type float, not a mapping"),
+    (torch.tensor(0.5), "is of type Tensor, not a mapping"),
+    ([("output", 0.5)], "is of type list, not a mapping"),
     ({}, "names nothing, not output, grad_x"),
     ({"grad_y": 0.5, 3: 0.5}, "names 'grad_y', 3, not output, grad_x"),
 ]

@@ -254,6 +254,10 @@ def test_contracts_and_regimes_are_listed(capsys: pytest.CaptureFixture[str]) ->
     text = capsys.readouterr().out
     assert "lora_a (r, in)" in text
     assert "grad_b_q" in text
+    assert "q_width = num_heads * head_dim, kv_width = num_kv_heads * head_dim" in text
+    assert "causal: bool" in text
+    assert "reads kv head h // (num_heads / num_kv_heads)" in text
+    assert "docs/validate-a-kernel.md" in text
     run("regimes")
     assert "designed" in capsys.readouterr().out
 

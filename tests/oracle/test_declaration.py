@@ -80,5 +80,5 @@ def test_a_foreign_attribute_is_refused() -> None:
         """A kernel."""
 
     kernel.__loracle__ = {"epsilon": 1}  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="is a dict; set it with @loracle"):
+    with pytest.raises(UsageError, match="is of type dict; set it with @loracle"):
         declaration_of(kernel)

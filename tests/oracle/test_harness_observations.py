@@ -128,7 +128,11 @@ def test_what_is_allowed_is_no_problem() -> None:
     [
         (lambda t, r: r.pop("grad_b"), "missing-output", "was not returned"),
         (lambda t, r: r.update(grad_b=None), "missing-output", "was not returned"),
-        (lambda t, r: r.update(grad_b=[1.0]), "missing-output", "is a list, not a dense tensor"),
+        (
+            lambda t, r: r.update(grad_b=[1.0]),
+            "missing-output",
+            "of type list, not a dense tensor",
+        ),
         (
             lambda t, r: r.update(grad_b=r["grad_b"].to_sparse()),
             "missing-output",
@@ -363,7 +367,7 @@ def test_a_kernel_that_cannot_be_called_is_refused(
 def test_arguments_that_mean_nothing(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         KernelProcess(aloragc, **arguments)
-    with pytest.raises(UsageError, match="not a int"):
+    with pytest.raises(UsageError, match="not of type int"):
         KernelProcess(3)  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.corpus.calls import LoraMhaCall
 from loracle.corpus.catalogue import WRONG
-from loracle.corpus.mha_steps import project_back, run
+from loracle.corpus.mha_steps import project_back, run, score_gradient
 from loracle.diagnosis import Evidence
 from loracle.diagnosis.hypotheses import NAMES, TABLES
 from loracle.diagnosis.labels import term_of
@@ -98,6 +98,62 @@ PLANTED: tuple[tuple[str, str, Plant], ...] = (
 @pytest.mark.parametrize(("name", "output", "plant"), PLANTED, ids=[p[0] for p in PLANTED])
 def test_a_planted_mistake_is_named(name: str, output: str, plant: Plant) -> None:
     assert name in names(failing("lora-mha", "float32", SEED, output, plant))
+
+
+def strict(length: int, *, causal: bool) -> torch.Tensor:
+    """j < i: the first query sees no key."""
+    everything = torch.ones(length, length, dtype=torch.bool)
+    return everything.tril(-1) if causal else everything
+
+
+def large_number(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(scores.masked_fill(~seen, -1e30), dim=-1)
+
+
+def infinity(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(scores.masked_fill(~seen, -torch.inf), dim=-1)
+
+
+def strict_by_zeros(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    return run(call, seen=strict)
+
+
+def strict_by_addition(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    """scores + mask, which the gradient passes."""
+    return run(call, seen=strict, softmax=large_number)
+
+
+def strict_by_filling(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    """masked_fill, which lets no gradient pass where it fills."""
+    seen = strict(call["x"].shape[1], causal=call["causal"])
+
+    def back(f: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        return score_gradient(f, q).masked_fill(~seen, 0.0)
+
+    return run(call, seen=strict, softmax=large_number, score_gradient=back)
+
+
+def strict_by_infinity(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    return run(call, seen=strict, softmax=infinity)
+
+
+@pytest.mark.parametrize("kernel", [strict_by_zeros, strict_by_addition, strict_by_filling])
+@pytest.mark.parametrize("output", MHA.outputs)
+def test_a_strict_mask_is_named_whatever_a_query_without_keys_gets(
+    kernel: Callable[[LoraMhaCall], dict[str, torch.Tensor]], output: str
+) -> None:
+    """In every output: one query alone, and the first row of others, are in all of them."""
+    assert names(failing("lora-mha", "float32", SEED, output, planted_by(kernel))) == [
+        "causal-alignment"
+    ]
+
+
+def test_a_first_row_that_is_not_finite_is_named() -> None:
+    """In the output; the gradients, which are not finite anywhere, say nothing of a mask."""
+    plant = planted_by(strict_by_infinity)
+    assert "causal-alignment" in names(failing("lora-mha", "float32", SEED, "output", plant))
+    found = names(failing("lora-mha", "float32", SEED, "grad_lora_a_q", plant))
+    assert "causal-alignment" not in found
 
 
 def test_every_class_is_planted() -> None:

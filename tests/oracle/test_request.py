@@ -23,6 +23,8 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "contract": ({"contract": "lora"}, ["'lora'", "lora-linear, aloragc, lora-attention"]),
     "contract of another type": ({"contract": 3}, ["3", "lora-linear"]),
     "dtype": ({"dtype": "float8"}, ["'float8'", "float64, float32, bfloat16, float16"]),
+    "dtype of another name": ({"dtype": "bf16"}, ["'bf16'", "did you mean bfloat16?"]),
+    "dtype in short": ({"dtype": "fp32"}, ["'fp32'", "did you mean float32?"]),
     "dtype of torch": ({"dtype": "torch.int64"}, ["'int64'", "bfloat16"]),
     "no dtype": ({"dtype": None}, ["float32"]),
     "device": ({"device": "tpu"}, ["'tpu'", "cpu, cuda"]),

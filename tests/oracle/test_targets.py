@@ -125,7 +125,7 @@ def test_a_file_of_a_package_may_import_relatively(tmp_path: Path) -> None:
         ("import sys; sys.exit(4)", "kernel", "SystemExit: 4"),
         ("def kernel(:", "kernel", "SyntaxError: "),
         ("def kernel(): ...", "kernl", "no 'kernl' there; did you mean kernel"),
-        ("kernel = 3", "kernel", "is a int, not a callable"),
+        ("kernel = 3", "kernel", "is of type int, not a callable"),
     ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(

@@ -224,3 +224,16 @@ def test_truth_that_is_wrong_in_its_last_bit_is_not_loaded(tmp_path: Path) -> No
 def test_a_folder_without_vectors_says_how_to_make_some(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no manifest\.json; `loracle vectors build"):
         vectors.load(tmp_path)
+
+
+def test_a_selection_by_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown contract 'nope'; known: lora-linear"):
+        SHIPPED.select(contract="nope")
+    with pytest.raises(UsageError, match=r"unknown dtype 'bf16'.*did you mean bfloat16"):
+        SHIPPED.select(dtype="bf16")
+
+
+def test_a_result_of_another_shape_is_named() -> None:
+    vector = next(iter(SHIPPED.select(contract="lora-linear")))
+    with pytest.raises(UsageError, match=r"^grad_x: a result has shape"):
+        vector.judge({"grad_x": np.zeros((1, 1))})

@@ -40,7 +40,7 @@ def test_every_member_and_flag_is_documented() -> None:
     assert first_column("The flags that are not regimes:\n") == set(PROPERTIES)
 
 
-def rounded_once(inputs: dict[str, np.ndarray], scaling: float) -> dict[str, np.ndarray]:
+def rounded_once(*, scaling: float, **inputs: np.ndarray) -> dict[str, np.ndarray]:
     """lora-linear in float64, stored once in the dtype."""
     x, weight, a, b, grad = (
         inputs[name].astype("f8") for name in ("x", "weight", "lora_a", "lora_b", "grad_output")
@@ -65,10 +65,19 @@ def test_the_ten_lines_judge(
     exec(code, {"my_kernel": rounded_once})
     assert capsys.readouterr().out == ""
 
-    def without_scaling(inputs: dict[str, np.ndarray], scaling: float) -> dict[str, Any]:
-        return {**rounded_once(inputs, scaling), "grad_x": rounded_once(inputs, 1.0)["grad_x"]}
+    def without_scaling(*, scaling: float, **inputs: np.ndarray) -> dict[str, Any]:
+        right = rounded_once(scaling=scaling, **inputs)
+        return right | {"grad_x": rounded_once(scaling=1.0, **inputs)["grad_x"]}
 
     exec(code, {"my_kernel": without_scaling})
     out = capsys.readouterr().out
     assert "proven wrong: bfloat16 designed:0 grad_x" in out
     assert "grad_lora_a" not in out
+
+
+def test_the_lines_with_loracle_call_the_same_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PAGE.split("```python\n")[2].split("```")[0].replace('load("vectors")', "load()")
+    exec(compile(lines, "docs/vectors.md", "exec"), {"my_kernel": rounded_once})
+    out = capsys.readouterr().out
+    assert "designed:0 grad_x pass" in out
+    assert "fail" not in out

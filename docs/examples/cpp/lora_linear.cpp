@@ -1,7 +1,11 @@
 // Judges a kernel for lora-linear by certified vectors, with the standard library alone.
 //
 //     c++ -std=c++17 -O2 -ffp-contract=off -o lora_linear lora_linear.cpp
+//     loracle vectors verify --quick DIR
 //     ./lora_linear DIR        # DIR as `loracle vectors build DIR` writes it
+//
+// Checksums are not compared here: `verify --quick` does, and is to be run first on a set that was
+// copied or unpacked.
 //
 // Prints PASS, SUSPECT or FAIL for every case of lora-linear-float32.safetensors. Exit status: 0 if
 // nothing fails, 1 if anything is proven wrong, 2 if the vectors cannot be read. With -DWRONG the

@@ -32,11 +32,12 @@ def attention_block(
     None) in, the output out; if None it is called as transformers calls it, at positions that turn
     nothing (cos = 1, sin = 0).
 
-    Needs torch and peft. Raises UsageError, here or in the first call, if the layer's sizes cannot
-    be changed or its projections cannot be found.
+    A factory is tried here on a small layer. Needs torch and peft. Raises UsageError if the layer's
+    sizes cannot be changed, or if it lacks the projections, `scaling` or `is_causal`.
     """
-    from loracle.adapters.module_attention import kernel_of_module
+    from loracle.adapters.module_attention import check_source, kernel_of_module
 
+    check_source(source, projections, output_projection)
     return kernel_of_module(
         source, projections=projections, output_projection=output_projection, call=call, name=name
     )

@@ -17,7 +17,7 @@ from loracle.adapters.lora_mha import Mha
 from loracle.adapters.three_projections import Projection
 from loracle.errors import UsageError
 
-__all__ = ["Factory", "kernel_of_module"]
+__all__ = ["Factory", "check_source", "kernel_of_module"]
 
 Factory = Callable[[int, int, int, int], nn.Module]
 """model, num_heads, num_kv_heads, head_dim in, an attention layer of these sizes out."""
@@ -37,6 +37,44 @@ _ITS_HEADS = ("head_dim", "attention_head_size")
 _GROUPED = ("num_key_value_groups", "num_key_value_heads", "num_kv_heads")
 """A layer has one of them if heads of queries may share a head of keys."""
 
+_SET = ("scaling", "is_causal")
+"""What every case sets."""
+
+_SMALL = (8, 2, 1, 4)
+"""Sizes that a factory is tried with."""
+
+
+def check_source(
+    source: object, projections: Sequence[str] | None, output_projection: str | None
+) -> None:
+    """Raises UsageError if the source can make no kernel; a factory is tried on small sizes, which
+    it may refuse."""
+    if isinstance(source, nn.Module):
+        _resized(source)
+        paths = _parts(source, projections, output_projection)
+        q, k = (getattr(source.get_submodule(path), "out_features", None) for path in paths[:2])
+        if q != k and not _has_any(source, _GROUPED):
+            raise UsageError(
+                f"{type(source).__name__} shares heads of keys, but has neither of"
+                f" {', '.join(_GROUPED)} by which their number could be changed: give a factory"
+                " (model, num_heads, num_kv_heads, head_dim)"
+            )
+        return
+    if not callable(source):
+        raise UsageError(
+            "attention_block takes an nn.Module, or what makes one from (model, num_heads,"
+            f" num_kv_heads, head_dim), not a value of type {type(source).__name__}"
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            layer = source(*_SMALL)
+    except UsageError:
+        raise
+    except Exception:
+        # It may want other sizes, which a case may have; if it fails there too, that is reported.
+        return
+    _parts(layer, projections, output_projection)
+
 
 def kernel_of_module(
     source: nn.Module | Factory,
@@ -47,8 +85,9 @@ def kernel_of_module(
     name: str = "",
 ) -> Mha:
     """See `loracle.adapters.attention_block`."""
+    resized = isinstance(source, nn.Module)
     make = _resized(source) if isinstance(source, nn.Module) else source
-    name = name or (type(source).__name__ if isinstance(source, nn.Module) else source.__name__)
+    name = name or (type(source).__name__ if resized else getattr(source, "__name__", "factory"))
     call = call or _called
 
     def lora_mha(
@@ -82,14 +121,17 @@ def kernel_of_module(
             lora_b_v=lora_b_v,
         )
         layer = make(x.shape[-1], num_heads, num_kv_heads, weight_q.shape[0] // num_heads)
-        paths = projections or _projections_of(layer)
+        paths = _parts(layer, projections, output_projection)
         frozen = {"q": weight_q, "k": weight_k, "v": weight_v}
         scalings = {"q": scaling_q, "k": scaling_k, "v": scaling_v}
         wanted = {
             path: Projection(frozen[m], leaves[f"lora_a_{m}"], leaves[f"lora_b_{m}"], scalings[m])
             for m, path in zip("qkv", paths, strict=True)
         }
-        if not any(hasattr(layer, attribute) for attribute in _GROUPED):
+        # What a factory makes has the widths of the case, whatever it calls the number of heads.
+        width = getattr(layer.get_submodule(paths[1]), "out_features", None)
+        fits = not resized and width == len(weight_k)
+        if not fits and not _has_any(layer, _GROUPED):
             # It has as many heads of keys as of queries; those that share one get copies of it.
             for path in paths[1:]:
                 wanted[path] = _repeated(wanted[path], num_kv_heads, num_heads // num_kv_heads)
@@ -97,8 +139,8 @@ def kernel_of_module(
         for path in _OUTPUT_PROJECTIONS if output_projection is None else (output_projection,):
             if output_projection is not None or hasattr(layer, path):
                 layer.set_submodule(path, nn.Identity(), strict=True)
-        _set(layer, "scaling", softmax_scale)
-        _set(layer, "is_causal", causal)
+        for attribute, value in zip(_SET, (softmax_scale, causal), strict=True):
+            setattr(layer, attribute, value)
         mask = _causal_mask(x) if causal else None
         output = call(layer, leaves["x"], mask)
         return {"output": output, **gradients(output, leaves, grad_output)}
@@ -108,8 +150,35 @@ def kernel_of_module(
     return lora_mha
 
 
+def _parts(
+    layer: object, projections: Sequence[str] | None, output_projection: str | None
+) -> Sequence[str]:
+    """The names of the projections of q, k and v.
+
+    Raises UsageError if they, or the output's, are not there, or what a case sets: what the layer
+    does instead is not known.
+    """
+    kind = type(layer).__name__
+    if not isinstance(layer, nn.Module):
+        raise UsageError(f"the factory must make an nn.Module, not a value of type {kind}")
+    paths = _projections_of(layer) if projections is None else tuple(projections)
+    if isinstance(projections, str) or len(paths) != len("qkv"):
+        raise UsageError(f"projections= are three names, of q, k and v, not {projections!r}")
+    parts = {path for path, _ in layer.named_modules()}
+    for path in (*paths, *(() if output_projection is None else (output_projection,))):
+        if path not in parts:
+            raise UsageError(f"{kind} has no projection {path!r}")
+    for attribute in _SET:
+        if not hasattr(layer, attribute):
+            raise UsageError(
+                f"{kind} has no attribute {attribute!r} that the oracle could set, as the attention"
+                " layers of transformers have: give a factory of layers that have it"
+            )
+    return paths
+
+
 def _projections_of(layer: nn.Module) -> Sequence[str]:
-    """The names of its projections; raises UsageError if they are none that are usual."""
+    """The usual names; raises UsageError if the layer has none of them."""
     for paths in _PROJECTIONS:
         if all(hasattr(layer, path) for path in paths):
             return paths
@@ -117,15 +186,8 @@ def _projections_of(layer: nn.Module) -> Sequence[str]:
     raise UsageError(f"{type(layer).__name__} has neither {known}: name them by projections=...")
 
 
-def _set(layer: nn.Module, attribute: str, value: object) -> None:
-    """Raises UsageError if the layer has no such attribute: what it does instead is not known."""
-    if not hasattr(layer, attribute):
-        kind = type(layer).__name__
-        raise UsageError(
-            f"{kind} has no attribute {attribute!r} that the oracle could set, as the attention"
-            " layers of transformers have: give a factory of layers that have it"
-        )
-    setattr(layer, attribute, value)
+def _has_any(layer: nn.Module, attributes: Sequence[str]) -> bool:
+    return any(hasattr(layer, attribute) for attribute in attributes)
 
 
 def _resized(module: nn.Module) -> Factory:
@@ -133,7 +195,7 @@ def _resized(module: nn.Module) -> Factory:
 
     Raises UsageError if it has none of them.
     """
-    if not any(hasattr(module, attribute) for attribute in _ITS_HEADS):
+    if not _has_any(module, _ITS_HEADS):
         raise UsageError(
             f"{type(module).__name__} has neither of {', '.join(_ITS_HEADS)}, so that its sizes"
             " cannot be changed: give a factory (model, num_heads, num_kv_heads, head_dim)"
@@ -237,7 +299,7 @@ def _called(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
     """As the attention layers of transformers are called; cos = 1 and sin = 0 turn nothing.
 
     Scaled-dot-product attention gets no mask, as in a model whose inputs are not padded: then it
-    goes by `is_causal`.
+    goes by `is_causal`. So does a layer that takes no mask.
     """
     arguments: dict[str, Any] = {}
     takes = inspect.signature(layer.forward).parameters
@@ -246,10 +308,12 @@ def _called(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
     if "position_embeddings" in takes and head_dim is not None:
         ones = x.new_ones(x.shape[0], x.shape[1], head_dim)
         arguments["position_embeddings"] = (ones, torch.zeros_like(ones))
-    if getattr(config, "_attn_implementation", None) != "sdpa":
+    if getattr(config, "_attn_implementation", None) == "sdpa":
+        mask = None
+    elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
         arguments["attention_mask"] = mask
-    elif "attention_mask" in takes:
-        arguments["attention_mask"] = None
+    if "attention_mask" in takes:
+        arguments["attention_mask"] = mask
     result: Any = layer(x, **arguments)
     output: Tensor = result[0] if isinstance(result, tuple) else result
     return output

@@ -11,7 +11,6 @@ from loracle.diagnosis.linear_terms import LINEAR_TERMS
 from loracle.diagnosis.loss import RESIDUALS, TARGETS
 from loracle.diagnosis.mha_attention import (
     MHA_HEADS,
-    MHA_MASKS,
     MHA_SCALES,
     MHA_SOFTMAX,
     MHA_TAILS,
@@ -24,6 +23,7 @@ from loracle.diagnosis.mha_layers import (
     MHA_TERMS,
     MHA_UPSTREAM,
 )
+from loracle.diagnosis.mha_masks import MHA_MASKS, MHA_NO_KEY
 from loracle.diagnosis.projections import ALORAGC_PROJECTIONS, ATTENTION_PROJECTIONS
 from loracle.diagnosis.rank_axis import ALORAGC_RANK_AXES, ATTENTION_RANK_AXES, LINEAR_RANK_AXES
 from loracle.diagnosis.roundings import ATTENTION_ROUNDINGS, LINEAR_ROUNDINGS
@@ -126,6 +126,7 @@ TABLES: Mapping[str, Table] = {
             *MHA_ROWS,
             *MHA_TAILS,
         ),
+        non_finite=(*MHA_NO_KEY, *UNWRITTEN),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""`lora-mha`: mistakes in the heads, the mask, the softmax and its scale."""
+"""`lora-mha`: mistakes in the heads, the softmax and its scale."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ import numpy.typing as npt
 
 from loracle.diagnosis.cuts import CUTS, Cut
 from loracle.diagnosis.hypothesis import Hypothesis
-from loracle.diagnosis.mha_forms import Mask, Problem, Steps, attend, changed, deviating
+from loracle.diagnosis.mha_forms import (
+    Mask,
+    Problem,
+    Steps,
+    attend,
+    changed,
+    deviating,
+    right_mask,
+)
 
-__all__ = ["MHA_HEADS", "MHA_MASKS", "MHA_SCALES", "MHA_SOFTMAX", "MHA_TAILS"]
+__all__ = ["MHA_HEADS", "MHA_SCALES", "MHA_SOFTMAX", "MHA_TAILS"]
 
 Array = npt.NDArray[np.float64]
 
@@ -120,93 +128,6 @@ MHA_HEADS: tuple[Hypothesis, ...] = (
     _group("the last head's gradient", _one_of_group(-1)),
     _group("the first head's gradient", _one_of_group(0)),
     _group("the mean", _mean_of_group),
-)
-
-_MASK = "causal-alignment"
-
-
-def _tri(problem: Problem, offset: int) -> Mask:
-    return np.tri(problem.length, k=offset, dtype=np.bool_)
-
-
-def _all(problem: Problem) -> Mask:
-    return np.ones((problem.length, problem.length), np.bool_)
-
-
-_MASKS: tuple[tuple[str, bool, Callable[[Problem], Mask]], ...] = (
-    ("no mask where j <= i is asked for", True, _all),
-    ("the mask j <= i that is not asked for", False, lambda p: _tri(p, 0)),
-    ("the mask j < i in place of j <= i", True, lambda p: _tri(p, -1)),
-    ("the mask j <= i + 1 in place of j <= i", True, lambda p: _tri(p, 1)),
-    ("the mask j >= i in place of j <= i", True, lambda p: _tri(p, 0).T),
-    (
-        "the mask j > i in place of j <= i",
-        True,
-        lambda p: _tri(p, 0).T & ~np.eye(p.length, dtype=bool),
-    ),
-)
-"""What stands in place of the mask, whether the case is causal, and which keys are seen."""
-
-
-def _mask(words: str, causal: bool, seen: Callable[[Problem], Mask]) -> tuple[Hypothesis, ...]:
-    def applies(problem: Problem) -> bool:
-        return problem.causal == causal and problem.length > 1
-
-    return (
-        deviating(
-            _MASK,
-            f"{{output}} is what {words} gives",
-            "mask",
-            lambda problem: Steps(seen=seen) if applies(problem) else None,
-        ),
-        deviating(
-            _MASK,
-            f"{{output}} is what {words} gives in the backward pass alone",
-            "mask",
-            lambda problem: Steps(seen_again=seen) if applies(problem) else None,
-            outputs="_q _k _v grad_x",
-        ),
-    )
-
-
-def _hidden_are_zero(scores: Array, seen: Mask) -> Array:
-    return attend(np.where(seen, scores, 0.0), np.ones_like(seen))
-
-
-def _hidden_after_softmax(scores: Array, seen: Mask) -> Array:
-    return np.asarray(attend(scores, np.ones_like(seen)) * seen)
-
-
-def _masked_by(words: str, softmax: Callable[[Array, Mask], Array]) -> Hypothesis:
-    return deviating(
-        _MASK,
-        f"{{output}} is what {words} gives",
-        "mask",
-        lambda problem: Steps(softmax=softmax) if problem.causal and problem.length > 1 else None,
-    )
-
-
-def _uniform_in_unseen_rows(scores: Array, seen: Mask) -> Array:
-    """A mask by a large finite number: a row that sees nothing sees everything alike."""
-    return attend(np.where(seen, scores, -1e30), np.ones_like(seen))
-
-
-def _strict_and_uniform(problem: Problem) -> Steps | None:
-    if not problem.causal:
-        return None
-    return Steps(seen=lambda p: _tri(p, -1), softmax=_uniform_in_unseen_rows)
-
-
-MHA_MASKS: tuple[Hypothesis, ...] = (
-    *(hypothesis for mask in _MASKS for hypothesis in _mask(*mask)),
-    _masked_by("scores of zero in place of minus infinity", _hidden_are_zero),
-    _masked_by("a mask after the softmax", _hidden_after_softmax),
-    deviating(
-        _MASK,
-        "{output} is what the mask j < i gives, the first row then seeing all keys alike",
-        "mask",
-        _strict_and_uniform,
-    ),
 )
 
 _WRONG_SCALE = "wrong-softmax-scale"
@@ -362,7 +283,7 @@ def _unnormalised(scores: Array, seen: Mask) -> Array:
 def _keys(cut: Cut) -> tuple[Hypothesis, ...]:
     def seen(problem: Problem) -> Mask:
         mask = cut.mask(problem.length)
-        whole = _tri(problem, 0) if problem.causal else _all(problem)
+        whole = right_mask(problem)
         return whole if mask is None else whole & (mask > 0)
 
     def applies(problem: Problem) -> bool:

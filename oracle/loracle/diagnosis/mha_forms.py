@@ -24,8 +24,10 @@ __all__ = [
     "attend",
     "changed",
     "deviating",
+    "gradient_of_scores",
     "problem_of",
     "result",
+    "right_mask",
     "with_layers",
 ]
 
@@ -110,7 +112,8 @@ def attend(scores: Array, seen: Mask) -> Array:
     return np.asarray(exponentials / np.where(total == 0, 1.0, total))
 
 
-def _seen(problem: Problem) -> Mask:
+def right_mask(problem: Problem) -> Mask:
+    """True where query i (row) sees key j (column): j <= i if causal, else all."""
     size = problem.length
     return np.tri(size, dtype=np.bool_) if problem.causal else np.ones((size, size), np.bool_)
 
@@ -119,7 +122,8 @@ def _reads(problem: Problem) -> list[int]:
     return [head // problem.group for head in range(problem.heads)]
 
 
-def _score_gradient(f: Array, q: Array) -> Array:
+def gradient_of_scores(f: Array, q: Array) -> Array:
+    """f o (q - rowsum(f o q)): of the loss in the scores."""
     return np.asarray(f * (q - (f * q).sum(axis=-1, keepdims=True)))
 
 
@@ -147,10 +151,10 @@ class Steps:
 
     reads: Callable[[Problem], list[int]] = _reads
     gathered: Callable[[Array, Problem], Array] = _gathered
-    seen: Callable[[Problem], Mask] = _seen
+    seen: Callable[[Problem], Mask] = right_mask
     seen_again: Callable[[Problem], Mask] | None = None
     softmax: Callable[[Array, Mask], Array] = attend
-    score_gradient: Callable[[Array, Array], Array] = _score_gradient
+    score_gradient: Callable[[Array, Array], Array] = gradient_of_scores
     scale_q: Callable[[Problem], float] = _scale
     scale_k: Callable[[Problem], float] = _scale
     parts: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys("qkv", 1.0))

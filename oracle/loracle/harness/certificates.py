@@ -39,7 +39,8 @@ def read_certificate(value: object, outputs: Collection[str]) -> Certificate:
     if value is None:
         return Certificate()
     if not isinstance(value, Mapping):
-        text = f"the certificate is a {type(value).__name__}, not a mapping from outputs to bounds"
+        kind = type(value).__name__
+        text = f"the certificate is of type {kind}, not a mapping from outputs to bounds"
         return Certificate(problems=[Problem("invalid-certificate", None, text)])
     if not any(name in value for name in outputs):
         named = ", ".join(map(repr, value))
@@ -78,4 +79,4 @@ def _said(value: object, number: float | None) -> str:
         return f"{number:g}"
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)} and dtype {value.dtype}"
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"

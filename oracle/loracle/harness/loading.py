@@ -41,7 +41,7 @@ def load_target(target: Target) -> Callable[..., Any]:
             raise UsageError(f"{target.text!r}: no {part!r} there{nearest(part, names)}")
         found = getattr(found, part)
     if not callable(found):
-        raise UsageError(f"{target.text!r} is a {type(found).__name__}, not a callable")
+        raise UsageError(f"{target.text!r} is of type {type(found).__name__}, not a callable")
     kernel: Callable[..., Any] = found
     return kernel
 

@@ -22,6 +22,7 @@ from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
 from loracle.harness.messages import Call, LoadedKernel, Observed, Refused, Target
 from loracle.harness.targets import parse_target
+from loracle.harness.words import nearest_dtype
 from loracle.observation import CONDITIONS, Condition, Observation, Problem
 from loracle_reference.floating_point import FORMATS
 
@@ -59,7 +60,8 @@ class KernelProcess:
         compile_kernel: bool = False,
     ) -> None:
         if dtype not in FORMATS:
-            raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}")
+            meant = nearest_dtype(dtype, FORMATS)
+            raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}{meant}")
         if not _DEVICE.fullmatch(device):
             raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
         if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
@@ -69,7 +71,7 @@ class KernelProcess:
             )
         if not isinstance(source, str) and not callable(source):
             kind = type(source).__name__
-            raise UsageError(f"a kernel is a callable or a TARGET string, not a {kind}")
+            raise UsageError(f"a kernel is a callable or a TARGET string, not of type {kind}")
         self._contract = contract
         self._dtype = dtype
         self._device = device

@@ -41,7 +41,7 @@ def converted(results: object, expected: Mapping[str, tuple[int, ...]], dtype: t
     """What a kernel returned, as far as it has the names, shapes and dtype that are expected."""
     if not isinstance(results, Mapping):
         kind = type(results).__name__
-        text = f"returned a {kind}, not a mapping from output names to tensors"
+        text = f"returned a value of type {kind}, not a mapping from output names to tensors"
         return Run(problems=[Problem("missing-output", None, text)])
     certificate = read_certificate(results.get(CERTIFICATE), expected)
     extra = [str(name) for name in results if name not in expected and name != CERTIFICATE]
@@ -111,7 +111,7 @@ def _defect(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype
         return Problem("missing-output", name, f"{name} was not returned")
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
         kind = type(value).__name__
-        return Problem("missing-output", name, f"{name} is a {kind}, not a dense tensor")
+        return Problem("missing-output", name, f"{name} is of type {kind}, not a dense tensor")
     if tuple(value.shape) != shape:
         text = f"{name} has shape {tuple(value.shape)}, expected {shape}"
         return Problem("wrong-shape", name, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["in_one_line", "nearest", "one_line"]
+__all__ = ["in_one_line", "nearest", "nearest_dtype", "one_line"]
 
 _MOST_CHARACTERS = 500
 
@@ -14,6 +14,24 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     """`; did you mean A or B?`, or nothing where no candidate is near."""
     close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+_SHORT = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+    "fp32": "float32",
+    "float": "float32",
+    "fp64": "float64",
+    "double": "float64",
+}
+"""What dtypes are called elsewhere; letters alone would not tell bf16 from float16."""
+
+
+def nearest_dtype(name: str, known: Iterable[str]) -> str:
+    """As `nearest`, of dtypes."""
+    meant, known = _SHORT.get(name.lower(), name.lower()), list(known)
+    return f"; did you mean {meant}?" if meant in known else nearest(name, known)
 
 
 def one_line(error: BaseException) -> str:

@@ -57,11 +57,13 @@ def _declared(adapter: Adapter) -> str:
 
 
 def contract_text() -> Group:
-    """Every contract: what a kernel receives, with shapes, and what it returns."""
+    """Every contract: what a kernel receives, with shapes, what it returns, and where the
+    formulas are."""
     parts: list[Text | Padding] = []
     for contract in CONTRACTS.values():
         parts.append(Text(contract.name, style="bold"))
         parts.append(Padding(_signature(contract), (0, 0, 1, 2)))
+    parts.append(Text("The formulas, argument by argument: docs/validate-a-kernel.md, Contracts"))
     return Group(*parts)
 
 
@@ -105,6 +107,8 @@ def _signature(contract: Contract) -> Table:
     if contract.options:
         rows.add_row("others", ", ".join(contract.options))
     rows.add_row("returns", _shapes(contract.outputs))
+    if contract.remarks:
+        rows.add_row("where", "\n".join(contract.remarks))
     return rows
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from loracle.cases import Inputs
+from loracle.contracts import contract_named
 from loracle.errors import UsageError
 from loracle.judgement.bounds import ProvenBound
 from loracle.judgement.verdicts import Judgement, judge
+from loracle.request import checked_dtype
 from loracle.vectors.container import DamagedFile, input_tensor, output_tensor, unpacked
 from loracle.vectors.manifest import MANIFEST, digest, parsed
 from loracle.vectors.numbers import as_float64, decoded_scalar
@@ -44,7 +46,8 @@ class CertifiedOutput:
     suspects: tuple[str, ...]
 
     def judge(self, result: Any) -> Judgement:
-        """The verdict, as of `loracle validate`. Raises UsageError on a result of another shape."""
+        """The verdict, as of `loracle validate`. Raises UsageError on a result of another shape, or
+        that is no array of numbers."""
         values = as_float64(result)
         if values.shape != self.truth.shape:
             raise UsageError(f"a result has shape {values.shape}, the truth {self.truth.shape}")
@@ -85,7 +88,13 @@ class Vector:
         if unknown or not results:
             what = f"no output {unknown[0]!r}" if unknown else "no result"
             raise UsageError(f"{what}; {self.contract} has: {', '.join(self.outputs)}")
-        return {name: self.outputs[name].judge(result) for name, result in results.items()}
+        judgements: dict[str, Judgement] = {}
+        for name, result in results.items():
+            try:
+                judgements[name] = self.outputs[name].judge(result)
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from None
+        return judgements
 
     def __str__(self) -> str:
         return f"{self.contract} {self.dtype} {self.case}"
@@ -105,7 +114,13 @@ class VectorSet:
         return len(self.vectors)
 
     def select(self, *, contract: str | None = None, dtype: str | None = None) -> VectorSet:
-        """Those of a contract, of a dtype, or of both."""
+        """Those of a contract, of a dtype, or of both, in which there may be none.
+
+        Raises UsageError on a contract or a dtype that loracle does not know.
+        """
+        if contract is not None:
+            contract_named(contract)
+        dtype = None if dtype is None else checked_dtype(dtype)
         chosen = tuple(
             vector
             for vector in self.vectors
