@@ -47,7 +47,7 @@ def test_the_three_forms(tmp_path: Path) -> None:
         ("module:", "cannot read the target"),
         (":name", "cannot read the target"),
         ("module:no-name", "cannot read the target"),
-        ("autograd", "serves lora-linear, lora-attention, aloragc: name one"),
+        ("autograd", "serves lora-linear, lora-attention, aloragc, lora-mha: name one"),
     ],
 )
 def test_what_cannot_be_read(text: str, complaint: str) -> None:

@@ -77,7 +77,7 @@ def test_truth_encloses_multiprecision(
         assert enclosure.shape == shapes[output]
         assert outside(enclosure, precise.array(values[output])) == 0
         # Containment alone is met by infinite radii.
-        assert (enclosure.radius <= 2.0**-90 * max(largest, 2.0**-60)).all()
+        assert (enclosure.radius <= 2.0**-90 * max(largest, 2.0**-50)).all()
 
 
 @pytest.mark.parametrize(("contract", "output"), OUTPUTS)
