@@ -38,8 +38,8 @@ def namespace(kernel: Callable[..., Any]) -> dict[str, Any]:
 
 def numbers(finding: Finding) -> dict[str, Any]:
     """All but what a single case cannot know: counts, and the diagnosis over many."""
-    plain = finding.to_dict()
-    return {k: v for k, v in plain.items() if k not in ("count", "cases_total", "diagnosis")}
+    of_many = ("count", "cases_total", "diagnosis", "too_few_numbers")
+    return {k: v for k, v in finding.to_dict().items() if k not in of_many}
 
 
 @pytest.mark.parametrize("kernel", [forgets_scaling, raises, writes_into_x, draws])
