@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from loracle.adapters.differentiation import gradients, with_grad
+from loracle.adapters.lora_mha import lora_mha_of, plain_projections
 
 __all__ = ["aloragc", "lora_attention", "lora_linear", "lora_mha"]
 
@@ -63,53 +64,19 @@ def aloragc(
     return gradients(0.5 * (attended - y).square().sum(), leaves)
 
 
-def lora_mha(
-    *,
-    x: Tensor,
-    weight_q: Tensor,
-    weight_k: Tensor,
-    weight_v: Tensor,
-    lora_a_q: Tensor,
-    lora_b_q: Tensor,
-    lora_a_k: Tensor,
-    lora_b_k: Tensor,
-    lora_a_v: Tensor,
-    lora_b_v: Tensor,
-    scaling_q: float,
-    scaling_k: float,
-    scaling_v: float,
-    num_heads: int,
-    num_kv_heads: int,
-    causal: bool,
-    softmax_scale: float,
-    grad_output: Tensor,
-) -> dict[str, Tensor]:
-    """`lora-mha`: O_h = softmax(scale Q_h K_g^T) V_g with g = h // (num_heads / num_kv_heads)."""
-    leaves = with_grad(
-        x=x,
-        lora_a_q=lora_a_q,
-        lora_b_q=lora_b_q,
-        lora_a_k=lora_a_k,
-        lora_b_k=lora_b_k,
-        lora_a_v=lora_a_v,
-        lora_b_v=lora_b_v,
-    )
-    batch, length, _ = x.shape
-    projections = (
-        ("q", weight_q, scaling_q, num_heads),
-        ("k", weight_k, scaling_k, num_kv_heads),
-        ("v", weight_v, scaling_v, num_kv_heads),
-    )
-    heads = {}
-    for m, weight, scaling, count in projections:
-        adapted = leaves["x"] @ leaves[f"lora_a_{m}"].T @ leaves[f"lora_b_{m}"].T
-        projected = leaves["x"] @ weight.T + scaling * adapted
-        heads[m] = projected.view(batch, length, count, -1).transpose(1, 2)
-        heads[m] = heads[m].repeat_interleave(num_heads // count, dim=1)
-    scores = softmax_scale * (heads["q"] @ heads["k"].transpose(2, 3))
+def _attended(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
+    """softmax(scale Q_h K_g^T) V_g, g = h // (num_heads / num_kv_heads); j <= i if causal."""
+    k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], dim=1) for t in (k, v))
+    scores = scale * (q @ k.transpose(2, 3))
     if causal:
-        hidden = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+        hidden = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(hidden, -torch.inf)
-    attended = torch.softmax(scores, dim=-1) @ heads["v"]
-    output = attended.transpose(1, 2).reshape(grad_output.shape)
-    return {"output": output, **gradients(output, leaves, grad_output)}
+    return torch.softmax(scores, dim=-1) @ v
+
+
+lora_mha = lora_mha_of(
+    "lora_mha",
+    "`lora-mha`: plain projections, and attention head by head.",
+    project=plain_projections,
+    attend=_attended,
+)
