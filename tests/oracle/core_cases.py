@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import strategies as st
 
 from loracle.cases import Case, Inputs
@@ -18,10 +19,31 @@ from loracle_reference.arithmetic import Double
 from loracle_reference.floating_point import FORMATS, machine_model
 
 DTYPES = tuple(FORMATS)
-CONTRACT_NAMES = tuple(name for name in CONTRACTS if name != "lora-mha")
-"""Without lora-mha, whose sizes, inputs and plants are unlike the others': see test_mha_*.py."""
+CONTRACT_NAMES = tuple(CONTRACTS)
 PAIRS = [(name, regime) for name in CONTRACT_NAMES for regime in regimes_of(CONTRACTS[name])]
-"""Every one of these contracts with every regime that serves it."""
+"""Every contract with every regime that serves it."""
+
+
+def _costly(rotating: int, contract: str, dtype: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Cases of lora-mha have several heads, and cost several times as much: a quick run has one
+    dtype of each, in turn."""
+    quick = contract != "lora-mha" or DTYPES[rotating % len(DTYPES)] == dtype
+    return () if quick else (pytest.mark.deep,)
+
+
+PAIRS_IN_DTYPES = [
+    pytest.param(*pair, dtype, marks=_costly(number, pair[0], dtype))
+    for number, pair in enumerate(PAIRS)
+    for dtype in DTYPES
+]
+"""The same in every dtype."""
+
+RUNS = [
+    pytest.param(name, dtype, marks=_costly(DTYPES.index("bfloat16"), name, dtype))
+    for name in CONTRACT_NAMES
+    for dtype in DTYPES
+]
+"""Default runs of every contract in every dtype."""
 
 seeds = st.integers(0, 2**31)
 indices = st.integers(0, 40)

@@ -14,7 +14,7 @@ from loracle.adapters import autograd
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients, output_shapes
-from loracle.kernels import exact, streaming
+from loracle.kernels import exact, mha, streaming
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.floating_point import NUMPY_DTYPES
 
@@ -134,7 +134,9 @@ def honest_evaluations(case: Case, inputs: Inputs) -> dict[str, dict[str, Array]
         "pairwise": pairwise(case, inputs),
         "autograd": in_torch(getattr(autograd, name), case, inputs),
     }
-    if case.contract != "lora-linear":
+    if case.contract == "lora-mha":
+        evaluations["exact"] = in_torch(mha.lora_mha, case, inputs)
+    elif case.contract != "lora-linear":
         for module in (exact, streaming):
             kernel = getattr(module, name)
             evaluations[module.__name__.rpartition(".")[2]] = in_torch(kernel, case, inputs)

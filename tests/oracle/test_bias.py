@@ -16,10 +16,8 @@ from loracle.judgement.verdicts import judge
 from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
 from loracle_reference.floating_point import FORMATS, round_to_format
 
-from .core_cases import CONTRACT_NAMES, DTYPES, default_run, reference
+from .core_cases import CONTRACT_NAMES, RUNS, default_run, reference
 from .other_evaluations import honest_evaluations
-
-RUNS = [(contract, dtype) for contract in CONTRACT_NAMES for dtype in DTYPES]
 
 
 def flagged(contract: str, dtype: str, seed: int) -> list[str]:
@@ -71,6 +69,7 @@ DEVIATIONS = [
     ("aloragc", "bfloat16", ("grad_a", "grad_b"), 4),
     ("lora-attention", "float32", tuple(CONTRACTS["lora-attention"].outputs)[:5], 8),
     ("lora-attention", "bfloat16", tuple(CONTRACTS["lora-attention"].outputs), 5),
+    ("lora-mha", "bfloat16", tuple(CONTRACTS["lora-mha"].outputs), 4),
 ]
 """Contract, dtype, outputs, and the deviation in units of roundoff."""
 

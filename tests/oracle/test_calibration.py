@@ -17,14 +17,11 @@ from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated, strate
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.floating_point import FORMATS, machine_model, round_to_format
 
-from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, default_run, reference
+from .core_cases import CONTRACT_NAMES, PAIRS_IN_DTYPES, RUNS, a_case, default_run, reference
 from .other_evaluations import honest_evaluations
 
-RUNS = [(contract, dtype) for contract in CONTRACT_NAMES for dtype in DTYPES]
 
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+@pytest.mark.parametrize(("contract", "regime", "dtype"), PAIRS_IN_DTYPES)
 def test_every_strategy_is_within_the_tolerance(contract: str, regime: str, dtype: str) -> None:
     """Catches an envelope over a part of the ensemble."""
     case = a_case(contract, dtype, regime, 1)
@@ -37,8 +34,7 @@ def test_every_strategy_is_within_the_tolerance(contract: str, regime: str, dtyp
             assert error <= known.null[output].tolerance, (strategy.name, output)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("contract", "regime"), PAIRS)
+@pytest.mark.parametrize(("contract", "regime", "dtype"), PAIRS_IN_DTYPES)
 def test_fresh_monte_carlo_samples_are_within_it(contract: str, regime: str, dtype: str) -> None:
     """100 samples from another seed than those that sigma was estimated from; the largest reaches
     a 200th of the tolerance somewhere, so that the tolerance is not merely enormous."""
@@ -91,7 +87,7 @@ def test_no_false_alarm_with_many_seeds(contract: str, dtype: str, seed: int) ->
     assert not alarms(contract, dtype, seed)[1]
 
 
-DEVIATION = {"lora-linear": 32, "aloragc": 512, "lora-attention": 512}
+DEVIATION = {"lora-linear": 32, "aloragc": 512, "lora-attention": 512, "lora-mha": 512}
 """Units of roundoff that a relative error must reach for most cases to be suspect or failed."""
 
 
@@ -116,7 +112,8 @@ def test_a_small_relative_error_is_suspect(contract: str, dtype: str) -> None:
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)
 def test_a_tolerance_follows_the_dtype(contract: str) -> None:
     """In proportion to the unit roundoff, within a factor of eight: the exponential of a 16-bit
-    kernel errs by less than its roundoff, that of float32 by more."""
+    kernel errs by less than its roundoff, that of float32 by more. (Of sixteen where it is all that
+    counts, in the output of attention.)"""
     case = a_case(contract, "bfloat16", "designed", 1)  # inputs exact in every wider format
     known = reference(case)
     inputs = known.inputs
@@ -127,7 +124,8 @@ def test_a_tolerance_follows_the_dtype(contract: str) -> None:
         for output, null in fine.items():
             ratio = null.tolerance / coarse[output].tolerance
             units = FORMATS[dtype].unit_roundoff / FORMATS["bfloat16"].unit_roundoff
-            assert units / 8 <= ratio <= units * 8, output
+            most = 16 if (contract, output) == ("lora-mha", "output") else 8
+            assert units / 8 <= ratio <= units * most, output
 
 
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)

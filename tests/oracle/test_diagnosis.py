@@ -141,6 +141,7 @@ def test_a_zero_truth_is_not_near_to_everything(contract: str) -> None:
     """Noise where the truth is exactly zero: a single key, whose softmax has no gradient, or
     B = 0. Catches a slack that grows without limit with the hypothesis (p1 is not zero there)."""
     output = {"lora-linear": "grad_lora_a", "aloragc": "grad_b", "lora-attention": "grad_b_q"}
+    output["lora-mha"] = "grad_lora_a_q"
     evidence = []
     for case in default_run(contract, "float32", 0):
         known, name = reference(case), output[contract]
@@ -327,10 +328,11 @@ def test_errors_of_one_size_are_low_precision_and_errors_that_lean_are_not() -> 
     assert names(failing("lora-linear", "float32", 0, "output", noisy(2.0))) == []
 
 
-@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("contract", [name for name in CONTRACT_NAMES if name != "lora-mha"])
 def test_the_forms_are_those_of_the_specification(contract: str) -> None:
     """Nothing changed, they give the truth: a term, a sign or a factor of a form that was wrong
-    would make every hypothesis wrong that is built on it."""
+    would make every hypothesis wrong that is built on it. (lora-mha has forms of its own:
+    test_mha_diagnosis.py.)"""
     for case in default_run(contract, "float32", 0)[::7]:
         inputs = generate(case)
         for output, expected in in_double(CONTRACTS[contract], inputs).items():

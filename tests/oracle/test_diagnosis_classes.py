@@ -527,8 +527,9 @@ def test_planted_class_is_named_in_every_dtype(
         assert dtype == "bfloat16"
 
 
-@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("contract", [name for name in CONTRACT_NAMES if name != "lora-mha"])
 def test_every_class_is_planted(contract: str) -> None:
-    """A new class in the table needs a plant here."""
+    """A new class in the table needs a plant here. Those of lora-mha are planted in the corpus, and
+    the rest in test_mha_diagnosis.py, since a step of grouped heads is no change of inputs."""
     planted = {name for known, _, _, name, _ in PLANTED if known == contract}
     assert planted == NAMES[contract]

@@ -16,7 +16,11 @@ FAR, USUAL = 0.75, 0.25
 """Shares of the random part of the tolerance and of a threshold of the bias test that none reaches,
 and of the former that 99 of 100 do not."""
 
-SHORT = [("aloragc", "bfloat16", "widest"), ("lora-linear", "float16", "f32-accumulate")]
+SHORT = [
+    ("aloragc", "bfloat16", "widest"),
+    ("lora-linear", "float16", "f32-accumulate"),
+    ("lora-mha", "bfloat16", "widest"),
+]
 DEEP = [
     (contract, dtype, machine)
     for contract in CONTRACT_NAMES

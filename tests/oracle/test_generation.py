@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 
-from loracle.cases import Inputs
+from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import bind_sizes, gradients
 from loracle.generation import REGIMES, cases_of, generate, regimes_of
@@ -24,6 +24,8 @@ from .core_cases import CONTRACT_NAMES, DTYPES, PAIRS, a_case, in_double, indice
 Array = npt.NDArray[np.float64]
 
 ATTENTION = ("aloragc", "lora-attention")
+ONE_HEAD = [name for name in CONTRACT_NAMES if name != "lora-mha"]
+ROWS = ("x", "grad_output")
 MULTIPLES = {"sub-threshold": 0.25, "threshold": 1.0, "super-threshold": 4.0}
 
 
@@ -37,6 +39,15 @@ def projected(inputs: Inputs, which: str, *, magnitudes: bool = False) -> Array:
     delta = tensors[f"b_{which}"] @ tensors[f"a_{which}"]
     scaled = (abs(scaling) if magnitudes else scaling) * delta
     return tensors[f"x_{which}"] @ (tensors[f"w_{which}"] + scaled)
+
+
+def symbols(case: Case) -> dict[str, int]:
+    """The sizes by the symbols of the contract's shapes: widths are made of heads."""
+    sizes = dict(case.sizes)
+    if case.contract != "lora-mha":
+        return sizes
+    heads, kv_heads, head_dim = (sizes.pop(n) for n in ("num_heads", "num_kv_heads", "head_dim"))
+    return {**sizes, "q_width": heads * head_dim, "kv_width": kv_heads * head_dim}
 
 
 def scores(inputs: Inputs) -> Array:
@@ -102,8 +113,8 @@ def test_inputs_are_exact_in_the_dtype(contract: str, regime: str, seed: int, in
         inputs = generate(case)
         assert inputs.scalars == plain.scalars
         assert set(inputs.tensors) == set(CONTRACTS[contract].tensors)
-        assert set(inputs.scalars) == set(CONTRACTS[contract].scalars)
-        assert bind_sizes(CONTRACTS[contract], inputs) == dict(case.sizes)
+        assert set(inputs.scalars) == {*CONTRACTS[contract].scalars, *CONTRACTS[contract].options}
+        assert bind_sizes(CONTRACTS[contract], inputs) == symbols(case)
         for name, tensor in inputs.tensors.items():
             assert np.isfinite(tensor).all()
             assert np.array_equal(tensor, round_to_format(tensor, dtype))
@@ -116,7 +127,7 @@ def test_inputs_are_exact_in_the_dtype(contract: str, regime: str, seed: int, in
 @given(seed=seeds)
 def test_scalings_hide_nothing(contract: str, regime: str, seed: int) -> None:
     """A scaling of 1, 2, 1/2 or 1/r would hide a missing, doubled or inverted one; all three occur
-    wherever there are three cases."""
+    wherever there are three cases. (lora-mha has three scalings a case: test_mha_generation.py.)"""
     if "scaling" not in CONTRACTS[contract].scalars:
         return
     seen = set()
@@ -145,10 +156,11 @@ def test_beta_is_no_common_reading(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("contract", ONE_HEAD)
 def test_a_default_run_has_every_shape(contract: str, seed: int) -> None:
     """Catches a generator of square cases alone (L for M, rectangular weights never seen) or never
-    square (a transposed result is then only a wrong shape), or of r < d or batch 1 alone."""
+    square (a transposed result is then only a wrong shape), or of r < d or batch 1 alone. The
+    shapes of lora-mha are those of heads: test_mha_generation.py."""
     cases = cases_of(CONTRACTS[contract], "float32", seed, regimes_of(CONTRACTS[contract]))
     sizes = [dict(case.sizes) for case in cases]
     assert all(size >= 1 for case in sizes for size in case.values())
@@ -189,7 +201,7 @@ def test_lora_init_has_a_zero_b_alone(contract: str, seed: int, index: int) -> N
     for dtype in DTYPES:
         inputs = generate(a_case(contract, dtype, "lora-init", index, seed))
         for name, tensor in inputs.tensors.items():
-            is_b = name in {"b", "lora_b"} or name.startswith("b_")
+            is_b = name == "b" or name.startswith(("b_", "lora_b"))
             assert (not tensor.any()) if is_b else tensor.all(), name
 
 
@@ -209,12 +221,13 @@ def test_saturated_scores_reach_a_hundred(contract: str, seed: int, index: int) 
     assert 90 < np.abs(rounded).max() < 110
 
 
-@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize("contract", ONE_HEAD)
 @given(seed=seeds, index=indices)
 def test_designed_inputs_do_not_cancel(contract: str, seed: int, index: int) -> None:
     """The natural scale (all terms in absolute value) is at most four times every entry of every
     output: else the proven bound would be too wide to fail a factor of two in 16 bits. The smallest
-    sizes that tell all letters apart."""
+    sizes that tell all letters apart. In lora-mha, where one x makes queries, keys and values, that
+    holds for some entries: test_mha_generation.py."""
     case = a_case(contract, "bfloat16", "designed", index, seed)
     inputs = generate(case)
     assert max(size for symbol, size in case.sizes) <= 4
@@ -228,7 +241,7 @@ def test_designed_inputs_do_not_cancel(contract: str, seed: int, index: int) -> 
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)
 def test_other_regimes_do_cancel(contract: str) -> None:
     """The check above can fail: Gaussian inputs do not pass it."""
-    regime = "typical" if contract == "lora-linear" else "threshold"
+    regime = "threshold" if contract in ATTENTION else "typical"
     inputs = generate(a_case(contract, "float64", regime))
     results = gradients(CONTRACTS[contract], inputs, Rounding(machine_model("widest", "float64")))
     for name, truth in in_double(CONTRACTS[contract], inputs).items():
@@ -243,9 +256,9 @@ def test_ragged_sizes_are_multiples_of_nothing(contract: str, seed: int, index: 
     attention both lengths exceed one tile."""
     sizes = dict(a_case(contract, "float32", "ragged", index, seed).sizes)
     for symbol, size in sizes.items():
-        assert symbol == "r" or math.gcd(size, 16) == 1, symbol
+        assert symbol == "r" or "heads" in symbol or math.gcd(size, 16) == 1, symbol
     if contract != "lora-linear":
-        assert min(sizes["L"], sizes["M"]) > 16
+        assert min(sizes.get(symbol, math.inf) for symbol in ("L", "M", "length")) > 16
 
 
 @pytest.mark.parametrize(("contract", "regime"), PAIRS)
@@ -266,7 +279,7 @@ def test_replay(contract: str, regime: str, seed: int, index: int) -> None:
         # Sizes and scalars follow the index with a period that divides 12.
         a_case(contract, "float32", regime, index + 12, seed),
     ):
-        target = "grad_output" if contract == "lora-linear" else "y"
+        target = "y" if contract in ATTENTION else "grad_output"
         assert not np.array_equal(generate(other).tensors[target], first.tensors[target])
 
 
@@ -274,7 +287,7 @@ def test_regimes_and_contracts_draw_from_streams_of_their_own() -> None:
     """Catches a stream that depends on the seed alone: the regimes would repeat one input."""
     seen = set()
     for contract, regime in PAIRS:
-        target = "grad_output" if contract == "lora-linear" else "y"
+        target = "y" if contract in ATTENTION else "grad_output"
         seen.add(float(generate(a_case(contract, "float64", regime)).tensors[target].ravel()[0]))
     assert len(seen) == len(PAIRS)
 
@@ -362,7 +375,7 @@ def test_integers_are_small_and_some_tokens_are_zero(
         assert np.abs(tensor).max() <= 3
         empty = (tokens(tensor) == 0).all(axis=1).sum()
         assert empty == (name in ("x", "grad_output", "c1", "c2", "c3", "x_q", "x_k", "x_v"))
-    if contract != "lora-linear":
+    if contract in ATTENTION:
         exact = scores(inputs)
         assert (exact == 0).any()
         assert any(len(np.unique(row)) < len(row) for row in exact)
@@ -377,7 +390,7 @@ def test_deficient_ranks_are_deficient(contract: str, dtype: str, seed: int, ind
     case = a_case(contract, dtype, "structured", index, seed)
     inputs, full = generate(case), generate(a_case(contract, dtype, "ragged", 1, seed))
     adapters = [n for n in inputs.tensors if n.removeprefix("lora_")[0] in "ab"]
-    assert len(adapters) == (6 if contract == "lora-attention" else 2)
+    assert len(adapters) == (6 if contract in ("lora-attention", "lora-mha") else 2)
     for name in adapters:
         assert 1 <= rank(inputs.tensors[name]) < dict(case.sizes)["r"], name
         assert rank(full.tensors[name]) == min(full.tensors[name].shape), name
@@ -426,11 +439,7 @@ def test_every_dtype_has_subnormal_tokens(contract: str, dtype: str, seed: int, 
     reciprocal of the largest of them overflows in the dtype."""
     inputs = generate(a_case(contract, dtype, "extreme", index, seed))
     form = FORMATS[dtype]
-    for name in (
-        ("x", "grad_output")
-        if contract == "lora-linear"
-        else (("c1",) if contract == "aloragc" else ("x_q",))
-    ):
+    for name in {"aloragc": ("c1",), "lora-attention": ("x_q",)}.get(contract, ROWS):
         largest = np.abs(tokens(inputs.tensors[name])).max(axis=1)
         subnormal = (largest > 0) & (largest < form.smallest_normal)
         assert subnormal.any(), name

@@ -7,12 +7,12 @@ import pytest
 
 from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
-from loracle.evaluation import bind_sizes, gradients
-from loracle.generation import REGIMES, cases_of, generate, regimes_of
+from loracle.evaluation import gradients
+from loracle.generation import REGIMES, generate, regimes_of
 from loracle.generation.mha import _scores
 from loracle.generation.sampling import Raw
 from loracle_reference.arithmetic.rounding import Rounding
-from loracle_reference.floating_point import FORMATS, machine_model, round_to_format
+from loracle_reference.floating_point import machine_model
 
 from .core_cases import DTYPES, a_case, default_run, in_double
 
@@ -62,30 +62,16 @@ def test_a_default_run_has_every_shape(seed: int) -> None:
 
 
 @pytest.mark.parametrize("regime", regimes_of(MHA))
-def test_inputs_are_exact_in_the_dtype(regime: str) -> None:
-    """The truth is that of the rounded inputs; every dtype rounds the same numbers. Heads are
-    integers and the mask is a bool: a kernel that is handed 2.0 heads cannot reshape."""
+def test_options_are_integers_and_a_truth_value(regime: str) -> None:
+    """Those of the sizes: a kernel that is handed 2.0 heads cannot reshape. What is true of inputs
+    of every contract is in test_generation.py."""
     for index in range(2):
-        plain = inputs_of(regime, index=index)
-        for dtype in DTYPES:
-            case = a_case("lora-mha", dtype, regime, index)
-            inputs, sizes = generate(case), dict(case.sizes)
-            assert set(inputs.tensors) == set(MHA.tensors)
-            assert set(inputs.scalars) == {*MHA.scalars, *MHA.options}
-            bound = bind_sizes(MHA, inputs)
-            assert bound["q_width"] == sizes["num_heads"] * sizes["head_dim"]
-            assert bound["kv_width"] == sizes["num_kv_heads"] * sizes["head_dim"]
-            for name in ("batch", "length", "model", "r"):
-                assert bound[name] == sizes[name]
-            for name in ("num_heads", "num_kv_heads"):
-                assert type(inputs.scalars[name]) is int
-                assert inputs.scalars[name] == sizes[name]
-            assert type(inputs.scalars["causal"]) is bool
-            for name, tensor in inputs.tensors.items():
-                assert np.array_equal(tensor, round_to_format(plain.tensors[name], dtype))
-            for name in MHA.scalars:
-                value = inputs.scalars[name]
-                assert value == plain.scalars[name] == float(round_to_format(value, dtype))
+        case = a_case("lora-mha", "float32", regime, index)
+        inputs, sizes = generate(case), dict(case.sizes)
+        for name in ("num_heads", "num_kv_heads"):
+            assert type(inputs.scalars[name]) is int
+            assert inputs.scalars[name] == sizes[name]
+        assert type(inputs.scalars["causal"]) is bool
 
 
 @pytest.mark.parametrize("regime", regimes_of(MHA))
@@ -103,18 +89,13 @@ def test_scalars_hide_nothing(regime: str) -> None:
                 assert abs(scalars["softmax_scale"] * width**0.5 - 1) > 0.04, case
 
 
-def test_a_case_is_the_same_whatever_else_is_run() -> None:
-    """And fewer cases are a part of more; the contract has fewer by default where it says so."""
-    everything = cases_of(MHA, "float32", 3, regimes_of(MHA), 4)
-    assert cases_of(MHA, "float32", 3, ["typical"], 2) == everything[4:6]
+def test_a_default_run_has_its_own_numbers_of_cases() -> None:
+    """Fewer than other contracts where the regime says so, and more in `averaging`."""
     assert len(default_run("lora-mha", "float32", 0)) == sum(
         REGIMES[r].cases_of("lora-mha") for r in regimes_of(MHA)
     )
-    assert REGIMES["averaging"].cases_of("lora-mha") < REGIMES["averaging"].cases_of("lora-linear")
-    one, again = inputs_of("typical", index=3), inputs_of("typical", index=3)
-    assert all(np.array_equal(one.tensors[n], again.tensors[n]) for n in one.tensors)
-    other = inputs_of("typical", index=3, seed=1)
-    assert not np.array_equal(one.tensors["grad_output"], other.tensors["grad_output"])
+    assert REGIMES["tiny"].cases_of("lora-mha") < REGIMES["tiny"].cases_of("lora-linear")
+    assert REGIMES["averaging"].cases_of("lora-mha") > REGIMES["averaging"].cases_of("lora-linear")
 
 
 @pytest.mark.parametrize("index", range(6))
@@ -156,31 +137,14 @@ def test_one_massive_query_picks_one_key(seed: int, dtype: str) -> None:
     assert np.abs(values[0, :, :-1]).max() < 60
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype_has_subnormal_tokens(dtype: str) -> None:
-    inputs = inputs_of("extreme", dtype, 1)
-    for name in ("x", "grad_output"):
-        largest = np.abs(inputs.tensors[name]).reshape(-1, inputs.tensors[name].shape[-1]).max(1)
-        subnormal = (largest > 0) & (largest < FORMATS[dtype].smallest_normal)
-        assert subnormal.any()
-        assert (largest > 0.01).any()
-
-
 def test_structured_inputs() -> None:
-    """Repeated tokens whose upstream gradients nearly cancel; integers with one empty token;
-    adapters of deficient rank."""
-    repeated, integers, deficient = (inputs_of("structured", index=i) for i in range(3))
+    """Repeated tokens whose upstream gradients nearly cancel, and integers with an empty one."""
+    repeated, integers = (inputs_of("structured", index=i) for i in range(2))
     x, upstream = repeated.tensors["x"], repeated.tensors["grad_output"]
     assert np.array_equal(x[:, 0::2], x[:, 1::2])
     assert not repeated.scalars["causal"]
     assert np.allclose(upstream[:, 1::2], -15 / 16 * upstream[:, 0::2])
-    for name, tensor in integers.tensors.items():
-        assert np.array_equal(tensor * 8, np.rint(tensor * 8))
-        empty = (tensor.reshape(-1, tensor.shape[-1]) == 0).all(axis=1).sum()
-        assert empty == (name in ("x", "grad_output"))
-    for m in "qkv":
-        assert np.linalg.matrix_rank(deficient.tensors[f"lora_a_{m}"]) < 3
-        assert np.linalg.matrix_rank(deficient.tensors[f"lora_b_{m}"]) < 3
+    assert not integers.tensors["x"].any(axis=-1).all()
 
 
 def test_layouts_are_of_the_upstream_gradient() -> None:
@@ -190,11 +154,6 @@ def test_layouts_are_of_the_upstream_gradient() -> None:
         assert dict(inputs.layouts) == {"grad_output": layout}
         assert dict(case.sizes)["batch"] > 1
         assert (len(np.unique(inputs.tensors["grad_output"])) == 1) == (layout == "expanded")
-
-
-def test_lora_init_has_a_zero_b_alone() -> None:
-    for name, tensor in inputs_of("lora-init").tensors.items():
-        assert (not tensor.any()) if name.startswith("lora_b") else tensor.all(), name
 
 
 @pytest.mark.parametrize("regime", regimes_of(MHA))

@@ -19,6 +19,7 @@ import loracle
 import loracle_reference
 from loracle.judgement import reference as module
 from loracle.judgement.reference import CaseReference, reference_of
+from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.floating_point import machine_model
 
 from .core_cases import CONTRACT_NAMES, DTYPES, a_case
@@ -62,9 +63,11 @@ def forbid_computation(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, never)
 
 
-@pytest.mark.parametrize("plan", [None, "merged"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("contract", CONTRACT_NAMES)
+@pytest.mark.parametrize(
+    ("contract", "plan"),
+    [(name, None) for name in CONTRACT_NAMES] + [(name, "merged") for name in PLANS],
+)
 def test_from_the_cache_as_computed(
     contract: str, dtype: str, plan: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,11 @@ FOUND: dict[Key, tuple[float, float]] = {
     ("lora-attention", "float32", "widest"): (1e-4, 1e-7),
     ("lora-attention", "float16", "widest"): (0.06, 5e-4),
     ("lora-attention", "bfloat16", "widest"): (0.4, 3.1e-3),
+    ("lora-mha", "float64", "widest"): (1e-12, 5e-16),
+    ("lora-mha", "float32", "widest"): (1e-4, 1e-7),
+    ("lora-mha", "float16", "widest"): (0.05, 5e-4),
+    ("lora-mha", "bfloat16", "widest"): (0.35, 3.3e-3),
+    ("lora-mha", "bfloat16", "f32-accumulate"): (0.25, 3.3e-3),
 }
 """Contract, dtype, machine: an error of so much in any one output of a kernel that is exact but for
 it is proven wrong, and one of so much is suspect."""
@@ -49,6 +54,7 @@ QUICK = [
     ("lora-linear", "float32", "widest"),
     ("aloragc", "float16", "f32-accumulate"),
     ("aloragc", "bfloat16", "widest"),
+    ("lora-mha", "bfloat16", "widest"),
 ]
 
 

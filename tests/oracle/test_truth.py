@@ -20,7 +20,7 @@ from loracle.judgement import reference as reference_module
 from loracle.judgement import truth as truth_module
 from loracle.judgement.reference import CaseReference, reference_of
 from loracle.judgement.truth import DEFAULT_PRECISION, SpecificationError, enclose
-from loracle_reference import gradient
+from loracle_reference import gradient, lora_mha
 from loracle_reference.arithmetic import Multiprecision
 from loracle_reference.enclosure import Enclosure
 from loracle_reference.floating_point import machine_model, round_to_format
@@ -111,7 +111,7 @@ def refused(contract: Contract, inputs: Inputs) -> bool:
 
 
 def tame(contract: str, seed: int, index: int) -> Inputs:
-    regime = "typical" if contract == "lora-linear" else "threshold"
+    regime = {"lora-linear": "typical", "lora-mha": "designed"}.get(contract, "threshold")
     return generate(a_case(contract, "float32", regime, index, seed))
 
 
@@ -152,6 +152,11 @@ def transposed(name: str) -> Callable[..., None]:
 
 
 WRONG = {
+    "scale missing in K": (
+        "lora-mha",
+        rescaled(lambda k: k["softmax_scale"], "grad_lora_a_k", "grad_lora_b_k"),
+    ),
+    "scaling missing in B_Q": ("lora-mha", rescaled(lambda k: k["scaling_q"], "grad_lora_b_q")),
     "beta missing in Q": (
         "lora-attention",
         rescaled(lambda k: k["beta"], "grad_a_q", "grad_b_q"),
@@ -178,13 +183,14 @@ def test_wrong_closed_form_is_refused(wrong: str, seed: int, index: int) -> None
     assert refused(planted(contract, change), tame(contract, seed, index))
 
 
-@pytest.mark.parametrize("contract", ["aloragc", "lora-attention"])
+@pytest.mark.parametrize("contract", ["aloragc", "lora-attention", "lora-mha"])
 @given(seed=seeds, index=st.integers(0, 8))
 def test_missing_softmax_correction_is_refused(contract: str, seed: int, index: int) -> None:
     """p1 in place of p = p1 - p2, and p transposed where L = M."""
     inputs = tame(contract, seed, index)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradient, "score_gradient", lambda f, c, values: f * (c @ values.T))
+        for module in (gradient, lora_mha):
+            patch.setattr(module, "score_gradient", lambda f, c, values: f * (c @ values.T))
         assert refused(CONTRACTS[contract], inputs)
 
 

@@ -17,6 +17,7 @@ from loracle.generation.sampling import (
     Sizes,
     different_rows,
     gaussian,
+    is_sharp,
     positive,
     signed_integers,
 )
@@ -93,10 +94,14 @@ def saturated(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
 
 
 def designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
-    """In some entries of every output no sum cancels; see `_coherent`."""
-    scalars = _scalars(sizes, _SCALINGS[index % 3], _SCALES[index % 3], causal=index % 2 == 1)
-    leading = 0 if scalars["causal"] else index % sizes["length"]
-    return _coherent(generator, sizes, scalars, leading)
+    """In some entries of every output no sum cancels; see `_coherent`, and for the narrowest bounds
+    `_sharp`."""
+    sharp = is_sharp(index)
+    causal = index % 2 == 1 and not sharp
+    scalars = _scalars(sizes, _SCALINGS[index % 3], _SCALES[index % 3], causal=causal)
+    leading = 0 if causal else index % sizes["length"]
+    raw = _coherent(generator, sizes, scalars, leading)
+    return _sharp(raw, leading) if sharp else raw
 
 
 def averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
@@ -196,6 +201,21 @@ def _coherent(
         tensors |= {f"weight_{m}": weight, f"lora_a_{m}": a}
         tensors[f"lora_b_{m}"] = positive(generator, width, rank, scale=scale)
     return Raw(tensors, scalars)
+
+
+def _sharp(raw: Raw, leading: int) -> Raw:
+    """Narrows the bound of a coherent case with two tokens: of the two the leading one has nearly
+    all of the key, the other nearly all of the value, so that the p of the leading one is a product
+    of exact things but for probabilities, which the scores, being small, hardly move; and this p is
+    all that counts. See docs/resolving-power.md."""
+    x, half = raw.tensors["x"], raw.tensors["x"].shape[2] // 2
+    others = [token for token in range(x.shape[1]) if token != leading]
+    x[:, leading, :half] /= 64
+    x[:, others, :half] *= 8
+    x[:, :, half:] *= -1
+    x[:, others, half:] /= 256
+    raw.tensors["grad_output"] *= 64
+    return raw
 
 
 def _projected(raw: Raw, projection: str) -> Array:

@@ -22,7 +22,7 @@ class Regime:
 
     reveals: which bugs need it. sizes: draws the sizes of case `index`; the inputs of a contract
     are drawn by makers[contract](generator, sizes, index), before rounding to the dtype. cases:
-    how many a default run has, but for contracts with a number of their own in `fewer`.
+    how many a default run has, but for contracts with a number of their own in `cases_in`.
     on_request: a default run has none, since the contract does not promise it; it is named by
     whoever wants it.
     """
@@ -33,11 +33,11 @@ class Regime:
     sizes: Mapping[str, Callable[[np.random.Generator, int], Sizes]]
     cases: int = 6
     on_request: bool = False
-    fewer: Mapping[str, int] = field(default_factory=dict)
+    cases_in: Mapping[str, int] = field(default_factory=dict)
 
     def cases_of(self, contract: str) -> int:
         """How many cases a default run of the contract has."""
-        return self.fewer.get(contract, self.cases)
+        return self.cases_in.get(contract, self.cases)
 
 
 def _choice(generator: np.random.Generator, options: Sequence[int]) -> int:
@@ -83,6 +83,8 @@ _MHA = "lora-mha"
 
 _HEADS = ((6, 2), (2, 1), (4, 2), (2, 2), (3, 1), (3, 3))
 """Query heads and heads of keys. A group of three and two heads of keys tell h // 3 from h % 2."""
+
+_ONE_HEAD = ("batch", "num_heads", "num_kv_heads", "head_dim", "r")
 
 
 def _mha_sizes(
@@ -167,7 +169,10 @@ _ALL: tuple[Regime, ...] = (
                 {"batch": 1, "length": 2, "in": 2, "out": 2, "r": 1},
             ),
             **dict.fromkeys(_ATTENTION, _designed_sizes(_SMALL, {"L": 3, "M": 2, "d": 2, "r": 1})),
-            _MHA: _mha_sizes((2, 3), (2, 4), (2, 1), heads=((3, 1), (2, 1), (2, 2)), batches=(1,)),
+            _MHA: _designed_sizes(
+                _mha_sizes((2, 3), (2, 4), (2, 1), heads=((3, 1), (2, 1), (2, 2)), batches=(1,)),
+                dict.fromkeys(_ONE_HEAD, 1) | {"length": 2, "model": 2},
+            ),
         },
     ),
     Regime(
@@ -209,7 +214,7 @@ _ALL: tuple[Regime, ...] = (
             **dict.fromkeys(_ATTENTION, _attention_sizes((4, 6, 9), (3, 4, 6))),
             _MHA: _mha_sizes((3, 5), (5, 6), (3, 2)),
         },
-        fewer={_MHA: 2},
+        cases_in={_MHA: 2},
     ),
     Regime(
         "saturated",
@@ -224,7 +229,7 @@ _ALL: tuple[Regime, ...] = (
             **dict.fromkeys(_ATTENTION, _attention_sizes((4, 6, 10), (3, 4, 6))),
             _MHA: _mha_sizes((4, 6), (5, 7), (3, 4)),
         },
-        fewer={_MHA: 3},
+        cases_in={_MHA: 3},
     ),
     Regime(
         "ragged",
@@ -252,7 +257,7 @@ _ALL: tuple[Regime, ...] = (
                 (17, 19, 23), (7, 11, 13), (5, 3, 7), heads=((2, 1), (3, 1), (2, 2)), batches=(1,)
             ),
         },
-        fewer={_MHA: 3},
+        cases_in={_MHA: 3},
     ),
     Regime(
         "long",
@@ -270,7 +275,7 @@ _ALL: tuple[Regime, ...] = (
             _MHA: _mha_sizes((65, 70), (20,), (9,), heads=((2, 1),), batches=(1,)),
         },
         cases=2,
-        fewer={_MHA: 1},
+        cases_in={_MHA: 1},
     ),
     Regime(
         "averaging",
@@ -285,10 +290,13 @@ _ALL: tuple[Regime, ...] = (
         {
             "lora-linear": _linear_sizes((2, 3), (11, 13), (13, 14, 15)),
             **dict.fromkeys(_ATTENTION, _attention_sizes((12, 10), (8, 9))),
-            _MHA: _mha_sizes((9, 10), (10, 12), (4, 5), heads=((2, 1),), batches=(1,)),
+            _MHA: _pinned(
+                _mha_sizes((9, 10), (10, 12), (4, 5), heads=((2, 1),), batches=(1,)),
+                {index: {"r": 4} for index in range(6)},
+            ),
         },
         cases=12,
-        fewer={_MHA: 10},
+        cases_in={_MHA: 22},
     ),
     Regime(
         "tiny",
@@ -312,7 +320,7 @@ _ALL: tuple[Regime, ...] = (
                 {0: {"length": 1}, 1: {"r": 1}},
             ),
         },
-        fewer={_MHA: 4},
+        cases_in={_MHA: 4},
     ),
     Regime(
         "structured",
