@@ -23,6 +23,12 @@ from loracle.generation.sampling import (
 )
 
 __all__ = [
+    "LONG_SCALE",
+    "LONG_SCALINGS",
+    "SCALES",
+    "SCALINGS",
+    "SQUARE_SCALES",
+    "SQUARE_SCALINGS",
     "averaging",
     "designed",
     "extreme",
@@ -34,13 +40,15 @@ __all__ = [
     "typical",
 ]
 
-_SCALINGS = ((1.5, 1.25, -0.75), (-0.75, -1.25, 1.5), (1.25, 1.5, -0.75))
+SCALINGS = ((1.5, 1.25, -0.75), (-0.75, -1.25, 1.5), (1.25, 1.5, -0.75))
 """Of Q, K and V: exact in every dtype, distinct, and of one sign for Q and K, so that what they
 give to grad_x does not cancel in a designed case."""
 
-_SQUARE_SCALINGS = ((2.25, 1.5625, -0.5625), (1.5625, 2.25, -0.5625), (-0.5625, -1.5625, 2.25))
-_SCALES = (0.625, 0.53125, 0.3125)
-_SQUARE_SCALES = (0.5625, 0.390625, 0.765625)
+SQUARE_SCALINGS = ((2.25, 1.5625, -0.5625), (1.5625, 2.25, -0.5625), (-0.5625, -1.5625, 2.25))
+SCALES = (0.625, 0.53125, 0.3125)
+SQUARE_SCALES = (0.5625, 0.390625, 0.765625)
+LONG_SCALINGS = (*LARGE_SCALINGS, LARGE_SCALINGS[0] + 0.5)
+LONG_SCALE = 1.25
 """Of the softmax; see `BETAS` of the other attention contracts."""
 
 _SCORES = (2.0, 0.5, 8.0)
@@ -69,9 +77,8 @@ def typical(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
 def long(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """Gaussian inputs, with scalars beyond what a kernel might clamp to."""
     raw = _gaussian(generator, sizes, index)
-    first, second = LARGE_SCALINGS
-    scalings = {"scaling_q": first, "scaling_k": second, "scaling_v": first + 0.5}
-    raw.scalars.update(scalings, softmax_scale=1.25)
+    scalings = {f"scaling_{m}": s for m, s in zip("qkv", LONG_SCALINGS, strict=True)}
+    raw.scalars.update(scalings, softmax_scale=LONG_SCALE)
     return _with_largest_score(raw, _LONG_SCORE)
 
 
@@ -98,7 +105,7 @@ def designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     `_sharp`."""
     sharp = is_sharp(index)
     causal = index % 2 == 1 and not sharp
-    scalars = _scalars(sizes, _SCALINGS[index % 3], _SCALES[index % 3], causal=causal)
+    scalars = _scalars(sizes, SCALINGS[index % 3], SCALES[index % 3], causal=causal)
     leading = 0 if causal else index % sizes["length"]
     raw = _coherent(generator, sizes, scalars, leading)
     return _sharp(raw, leading) if sharp else raw
@@ -106,7 +113,7 @@ def designed(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
 
 def averaging(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
     """The same with the first half of the keys leading, and scalars whose root is exact."""
-    scalings, scale = _SQUARE_SCALINGS[index % 3], _SQUARE_SCALES[index // 3 % 3]
+    scalings, scale = SQUARE_SCALINGS[index % 3], SQUARE_SCALES[index // 3 % 3]
     scalars = _scalars(sizes, scalings, scale, causal=index % 2 == 1)
     raw = _coherent(generator, sizes, scalars, slice(sizes["length"] // 2))
     return _with_largest_score(raw, _AVERAGING_SCORE)
@@ -163,7 +170,7 @@ def _gaussian(generator: np.random.Generator, sizes: Sizes, index: int) -> Raw:
         tensors[f"weight_{m}"] = gaussian(generator, width, model, scale=model**-0.5)
         tensors[f"lora_a_{m}"] = gaussian(generator, rank, model, scale=model**-0.5)
         tensors[f"lora_b_{m}"] = gaussian(generator, width, rank, scale=rank**-0.5)
-    scalings, scale = _SCALINGS[index % 3], _SCALES[index // 3 % 3]
+    scalings, scale = SCALINGS[index % 3], SCALES[index // 3 % 3]
     return Raw(tensors, _scalars(sizes, scalings, scale, causal=index % 2 == 0))
 
 
