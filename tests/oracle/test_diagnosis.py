@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from loracle.diagnosis.hypotheses import TABLES
 from loracle.diagnosis.labels import term_of
 from loracle.evaluation import bind_sizes
 from loracle.generation import generate
+from loracle.judgement.verdicts import judge
 from loracle_reference.floating_point import round_to_format
 
 from .core_cases import CONTRACT_NAMES, default_run, in_double, reference
@@ -284,6 +286,67 @@ def test_many_numbers_that_nothing_explains_are_not_called_few() -> None:
     least = "designed:0@batch=1,length=1,in=1,out=1,r=1"
     (one,) = validate(noisy, "lora-linear", only_cases=[least]).findings
     assert (one.diagnosis, one.too_few_numbers) == ((), True)
+
+
+def multiple(contract: str, dtype: str, output: str, factor: float) -> list[Evidence]:
+    """The failing cases of a default run of a kernel that is exact but for the factor."""
+    evidence = []
+    for case in default_run(contract, dtype, 0):
+        known = reference(case)
+        truth, proven, null = known.truth[output], known.proven[output], known.null[output]
+        computed = round_to_format(truth.mid * factor, dtype)
+        if judge(computed, truth, proven, null.tolerance).verdict in ("suspect", "fail"):
+            slack = min(null.tolerance, float(proven.bound.max()))
+            evidence.append(
+                Evidence(
+                    CONTRACTS[contract], known.inputs, output, computed, truth.mid, slack, dtype
+                )
+            )
+    return evidence
+
+
+NEAR_ONE = [1 + sign * delta for delta in (1e-2, 3e-2, 0.1, 0.3) for sign in (1, -1)]
+NEAR_ZERO = [0.05, 0.01]
+
+
+def _multiples() -> Iterator[Any]:
+    quick = {"lora-linear": "grad_lora_a", "lora-attention": "grad_b_k", "lora-mha": "grad_x"}
+    for contract, dtype in itertools.product(CONTRACT_NAMES, ("bfloat16", "float16")):
+        for output, factor in itertools.product(
+            CONTRACTS[contract].outputs, (*NEAR_ZERO, *NEAR_ONE)
+        ):
+            chosen = dtype == "bfloat16" and factor in NEAR_ZERO
+            deep = not chosen or quick.get(contract, output) != output
+            yield pytest.param(
+                contract, dtype, output, factor, marks=[pytest.mark.deep] if deep else []
+            )
+
+
+@pytest.mark.parametrize(("contract", "dtype", "output", "factor"), _multiples())
+def test_a_factor_that_is_no_mean_is_not_called_one(
+    contract: str, dtype: str, output: str, factor: float
+) -> None:
+    """In 16 bits, near zero among others, where every small number is within what rounding allows
+    to the truth: catches an allowance that does not shrink with the factor."""
+    found = names(multiple(contract, dtype, output, factor))
+    assert set(found) <= {"constant-factor"}
+    assert found or factor not in NEAR_ZERO
+
+
+@pytest.mark.parametrize(("factor", "name"), [(0.0, "zero-gradient"), (0.5, "factor-two")])
+@pytest.mark.parametrize("contract", ["lora-linear", "aloragc"])
+def test_factors_with_names_of_their_own(contract: str, factor: float, name: str) -> None:
+    output = {"lora-linear": "grad_x", "aloragc": "grad_a"}[contract]
+    assert names(multiple(contract, "bfloat16", output, factor))[0] == name
+
+
+@pytest.mark.parametrize(("contract", "output"), [("aloragc", "grad_a"), ("lora-mha", "output")])
+def test_a_mean_is_called_one_in_bfloat16(contract: str, output: str) -> None:
+    """The other side of it: what an honest kernel of bfloat16 returns, divided."""
+    symbol = "L" if contract == "aloragc" else "length"
+    assert "mean-instead-of-sum" in names(
+        failing(contract, "bfloat16", 0, output, times(lambda k: 1 / k[symbol]))
+    )
 
 
 @pytest.mark.parametrize(

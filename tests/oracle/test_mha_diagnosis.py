@@ -74,6 +74,30 @@ def unnormalised(scores: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     return torch.exp(hidden - hidden.amax(dim=-1, keepdim=True))
 
 
+def scores_rounded(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    """p alone, which enters dQ and dK."""
+
+    def rounded(f: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        return score_gradient(f, q).to(torch.bfloat16).to(f.dtype)
+
+    return run(call, score_gradient=rounded)
+
+
+def other_scalars(**scalars: float) -> Plant:
+    return planted_by(lambda call: run(cast(LoraMhaCall, {**call, **scalars})))
+
+
+def square_transposed(*names: str) -> Plant:
+    """A rectangular weight would be a crash; it is left right."""
+
+    def wrong(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+        given = cast(dict[str, torch.Tensor], call)
+        square = [n for n in names if given[n].shape[0] == given[n].shape[1]]
+        return run(cast(LoraMhaCall, {**call, **{n: given[n].mT for n in square}}))
+
+    return planted_by(wrong)
+
+
 def half_precision(call: LoraMhaCall) -> dict[str, torch.Tensor]:
     return {name: value.to(torch.bfloat16).to(value.dtype) for name, value in run(call).items()}
 
@@ -92,10 +116,21 @@ PLANTED: tuple[tuple[str, str, Plant], ...] = (
     ("softmax-along-wrong-axis", "output", planted_by(lambda c: run(c, softmax=over_queries))),
     ("missing-normalization", "grad_lora_b_v", planted_by(lambda c: run(c, softmax=unnormalised))),
     ("low-precision", "output", planted_by(half_precision)),
+    ("low-precision", "grad_lora_b_q", planted_by(scores_rounded)),
+    ("stale-scalar", "output", other_scalars(softmax_scale=0.625)),
+    (
+        "stale-scalar",
+        "grad_lora_a_k",
+        other_scalars(scaling_q=1.5, scaling_k=1.25, scaling_v=-0.75),
+    ),
+    ("transposed", "output", square_transposed("weight_q")),
+    ("transposed", "grad_x", square_transposed("weight_q", "weight_k", "weight_v")),
 )
 
 
-@pytest.mark.parametrize(("name", "output", "plant"), PLANTED, ids=[p[0] for p in PLANTED])
+@pytest.mark.parametrize(
+    ("name", "output", "plant"), PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED]
+)
 def test_a_planted_mistake_is_named(name: str, output: str, plant: Plant) -> None:
     assert name in names(failing("lora-mha", "float32", SEED, output, plant))
 

@@ -55,8 +55,17 @@ def outside(enclosure: Enclosure, values: Any) -> int:
 
 
 # Multiprecision takes seconds on large cases; balls are held to intervals there, below.
+LARGE = ("ragged", "typical", "layouts", "structured")
+"""Of lora-mha, seconds a case."""
+
+
 @pytest.mark.parametrize(
-    ("contract", "regime"), [p for p in PAIRS if p[1] not in ("long", "averaging")]
+    ("contract", "regime"),
+    [
+        pytest.param(*p, marks=[pytest.mark.deep] if p[0] == "lora-mha" and p[1] in LARGE else [])
+        for p in PAIRS
+        if p[1] not in ("long", "averaging")
+    ],
 )
 @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(seed=seeds, index=st.integers(0, 12), dtype=st.sampled_from(DTYPES))

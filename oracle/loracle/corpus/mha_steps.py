@@ -72,6 +72,10 @@ def _scaling(call: LoraMhaCall, m: str) -> float:
     return cast(dict[str, float], call)[f"scaling_{m}"]
 
 
+def _turned(matrix: Tensor) -> Tensor:
+    return matrix.mT
+
+
 def _gathered(grad: Tensor, adds: list[int], kv_heads: int) -> Tensor:
     """(batch, heads, length, d): what query heads give, added up by head of keys."""
     total = grad.new_zeros(grad.shape[0], kv_heads, *grad.shape[2:])
@@ -85,6 +89,7 @@ class MhaSteps:
     seen, seen_again: of the length and of whether a mask is asked for, in the forward and in the
     backward pass, which is that of the forward one if None. softmax, score_gradient: of scores and
     what is seen, of f and q. scale_q, scale_k: what softmax_scale is multiplied by in dQ and dK.
+    for_keys: of p, what dK multiplies Q by.
     project, back: a layer, forward and backward."""
 
     reads: Callable[[int, int], list[int]] = head_reads
@@ -96,6 +101,7 @@ class MhaSteps:
     score_gradient: Callable[[Tensor, Tensor], Tensor] = score_gradient
     scale_q: Callable[[float], float] = float
     scale_k: Callable[[float], float] = float
+    for_keys: Callable[[Tensor], Tensor] = _turned
     project: Callable[[LoraMhaCall, str], Tensor] = project
     back: Callable[[LoraMhaCall, str, Tensor], Back] = project_back
 
@@ -131,7 +137,7 @@ def run(call: LoraMhaCall, steps: MhaSteps = EXACT, **changes: object) -> Output
     adds = steps.adds(heads, kv_heads)
     grads = {
         "q": steps.scale_q(scale) * (p @ k),
-        "k": steps.gathered(steps.scale_k(scale) * (p.mT @ q), adds, kv_heads),
+        "k": steps.gathered(steps.scale_k(scale) * (steps.for_keys(p) @ q), adds, kv_heads),
         "v": steps.gathered(f.mT @ upstream, adds, kv_heads),
     }
     back = {m: steps.back(call, m, _joined(grad)) for m, grad in grads.items()}

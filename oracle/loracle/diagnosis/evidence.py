@@ -73,15 +73,22 @@ class Evidence:
         """The error in units of slack: more than 1, or the case would not be failing."""
         return self._error / max(self.slack, 1e-300)
 
-    def closeness(self, hypothesis: Array) -> float:
+    def closeness(self, hypothesis: Array, factor: float = 1.0) -> float:
         """Distance of computed and hypothesis in units of slack, the slack grown with the
-        hypothesis (within limits) where that is larger than the truth."""
-        scale = min(max(1.0, _largest(hypothesis) / self._largest_truth), _MOST_GROWTH)
-        return self._distance(hypothesis) / max(self.slack * scale, 1e-300)
+        hypothesis (within limits) where that is larger than the truth.
 
-    def explained_by(self, hypothesis: Array) -> bool:
+        factor: what an honest result is multiplied by in the hypothesis, and its errors with it.
+        Near zero the slack of the truth would let every small factor pass for every other.
+        """
+        scale = min(max(1.0, _largest(hypothesis) / self._largest_truth), _MOST_GROWTH)
+        slack = self.slack * scale
+        if abs(factor) < 1:
+            slack = min(slack, slack * abs(factor) + self._lost_near_zero)
+        return self._distance(hypothesis) / max(slack, 1e-300)
+
+    def explained_by(self, hypothesis: Array, factor: float = 1.0) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
-        than to the truth.
+        than to the truth. factor: see `closeness`.
 
         Up to rounding: by the slack, or, as the terms of a hypothesis may be much larger than those
         of the truth, by a few roundings of its largest entry, if it is that much closer.
@@ -93,7 +100,7 @@ class Evidence:
             hypothesis
         ):
             return True
-        return self.closeness(hypothesis) <= _CLOSE
+        return self.closeness(hypothesis, factor) <= _CLOSE
 
     def echoed_by(self, hypothesis: Array) -> bool:
         """Whether the error is, but for a few entries, the one that the hypothesis has: of
@@ -135,6 +142,11 @@ class Evidence:
     @property
     def _few_roundings(self) -> float:
         return _FEW_ROUNDINGS * FORMATS[self.dtype].unit_roundoff
+
+    @property
+    def _lost_near_zero(self) -> float:
+        storage = FORMATS[self.dtype]
+        return _FEW_ROUNDINGS * storage.smallest_normal * storage.unit_roundoff
 
     @cached_property
     def _error(self) -> float:

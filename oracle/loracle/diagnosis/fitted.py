@@ -50,10 +50,10 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
 
 
 def _fits(failing: Sequence[Evidence], factors: Sequence[float]) -> bool:
-    multiples = [(e, e.truth * c) for e, c in zip(failing, factors, strict=True)]
-    if not all(e.explained_by(multiple) for e, multiple in multiples):
+    multiples = [(e, e.truth * c, c) for e, c in zip(failing, factors, strict=True)]
+    if not all(e.explained_by(multiple, c) for e, multiple, c in multiples):
         return False
-    return say_enough(len(failing), sum(e.bits(multiple) for e, multiple in multiples))
+    return say_enough(len(failing), sum(e.bits(multiple) for e, multiple, _ in multiples))
 
 
 def _size_factors(failing: Sequence[Evidence]) -> Iterator[tuple[str, list[float]]]:

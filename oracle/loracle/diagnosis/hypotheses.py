@@ -24,6 +24,9 @@ from loracle.diagnosis.mha_layers import (
     MHA_UPSTREAM,
 )
 from loracle.diagnosis.mha_masks import MHA_MASKS, MHA_NO_KEY
+from loracle.diagnosis.mha_roundings import MHA_ROUNDINGS
+from loracle.diagnosis.mha_stale import MHA_STALE
+from loracle.diagnosis.mha_transposition import MHA_TRANSPOSITIONS
 from loracle.diagnosis.projections import ALORAGC_PROJECTIONS, ATTENTION_PROJECTIONS
 from loracle.diagnosis.rank_axis import ALORAGC_RANK_AXES, ATTENTION_RANK_AXES, LINEAR_RANK_AXES
 from loracle.diagnosis.roundings import ATTENTION_ROUNDINGS, LINEAR_ROUNDINGS
@@ -120,12 +123,15 @@ TABLES: Mapping[str, Table] = {
             *MHA_MASKS,
             *MHA_SOFTMAX,
             *MHA_TERMS,
+            *MHA_TRANSPOSITIONS,
             *MHA_PROJECTIONS,
             *MHA_RANK_AXES,
             *MHA_UPSTREAM,
             *MHA_ROWS,
             *MHA_TAILS,
+            *MHA_STALE,
         ),
+        MHA_ROUNDINGS,
         non_finite=(*MHA_NO_KEY, *UNWRITTEN),
     ),
 }

@@ -39,6 +39,11 @@ class Hypothesis:
     echo: bool = False
     fewest: int = 1
 
+    def factor_in(self, evidence: Evidence) -> float:
+        """What the truth is multiplied by, 1 where it is not."""
+        known = None if self.factor is None else self.factor(evidence)
+        return 1.0 if known is None else known
+
 
 def factor_hypothesis(
     name: str, explanation: str, term: str, factor: Callable[[Evidence], float | None]

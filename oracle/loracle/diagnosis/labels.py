@@ -49,6 +49,8 @@ _MHA: Mapping[str, str] = {
     "heads": "g = h // (num_heads / num_kv_heads) of {equation}",
     "mask": "j <= i in f of {equation}",
     "f": "f of {equation}",
+    "scores": "softmax_scale Q_h K_g^T of {equation}",
+    "projection": "Q, K and V = X W^T + s (X A^T) B^T, in {equation}",
     "correction": "p = softmax_scale (f o q - diag(<f_i, q_i>) f) of {equation}",
     "weight": "W of Q, K and V = X W^T + s (X A^T) B^T, in {equation}",
     "delta": "A and B of Q, K and V = X W^T + s (X A^T) B^T, in {equation}",

@@ -75,7 +75,7 @@ def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
         if wrong is not None and _is_near(hypothesis, wrong, evidence):
             explained += 1
             bits += evidence.bits(wrong)
-            worst = max(worst, evidence.closeness(wrong))
+            worst = max(worst, evidence.closeness(wrong, hypothesis.factor_in(evidence)))
             blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
         elif not hypothesis.echo:
             return None
@@ -94,7 +94,9 @@ def say_enough(cases: int, bits: float) -> bool:
 
 
 def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
-    return evidence.explained_by(wrong) or (hypothesis.echo and evidence.echoed_by(wrong))
+    if hypothesis.echo and evidence.echoed_by(wrong):
+        return True
+    return evidence.explained_by(wrong, hypothesis.factor_in(evidence))
 
 
 def said(found: Match, more: str) -> str:

@@ -141,13 +141,18 @@ def _as_it_is(name: str, array: Array) -> Array:
     return array
 
 
+def _same(array: Array) -> Array:
+    return array
+
+
 @dataclass(frozen=True)
 class Steps:
     """reads: of every query head the head of keys. gathered: of dK or dV by query head, those by
     head of keys. seen: which keys (columns) a query (row) sees; seen_again: in a backward pass that
     computes f anew. softmax: of scores and seen. score_gradient: of f and q. scale_q, scale_k: what
-    p K and p^T Q are multiplied by. parts: what q, k and v give to grad_x, as factors. stored: of
-    the name of an intermediate (Q, K, V, S, f, q, p) and the intermediate, as it is kept."""
+    p K and p^T Q are multiplied by. for_keys, for_values: of p and of f, what stands transposed in
+    dK and dV. parts: what q, k and v give to grad_x, as factors. stored: of the name of an
+    intermediate (Q, K, V, S, f, q, p, dQ, dK, dV) and the intermediate, as it is kept."""
 
     reads: Callable[[Problem], list[int]] = _reads
     gathered: Callable[[Array, Problem], Array] = _gathered
@@ -157,6 +162,8 @@ class Steps:
     score_gradient: Callable[[Array, Array], Array] = gradient_of_scores
     scale_q: Callable[[Problem], float] = _scale
     scale_k: Callable[[Problem], float] = _scale
+    for_keys: Callable[[Array], Array] = _same
+    for_values: Callable[[Array], Array] = _same
     parts: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys("qkv", 1.0))
     stored: Callable[[str, Array], Array] = _as_it_is
 
@@ -196,10 +203,12 @@ def result(
         p = steps.score_gradient(f, stored("q", np.einsum("bihd,bjhd->bhij", upstream, v)))
         p = stored("p", p)
         grads["q"] = steps.scale_q(backward) * np.einsum("bhij,bjhd->bihd", p, k)
-        into_keys = steps.scale_k(backward) * np.einsum("bhij,bihd->bjhd", p, q)
+        into_keys = steps.scale_k(backward) * np.einsum("bhij,bihd->bjhd", steps.for_keys(p), q)
         grads["k"] = steps.gathered(into_keys, forward)
     if output[-1] in "vx":
-        grads["v"] = steps.gathered(np.einsum("bhij,bihd->bjhd", f, upstream), forward)
+        into_values = np.einsum("bhij,bihd->bjhd", steps.for_values(f), upstream)
+        grads["v"] = steps.gathered(into_values, forward)
+    grads = {m: stored(f"d{m.upper()}", grad) for m, grad in grads.items()}
     flat = {m: grad.reshape(-1, grad.shape[2] * grad.shape[3]) for m, grad in grads.items()}
     if output == "grad_x":
         terms = (steps.parts[m] * _into_x(flat[m], chain.layers[m]) for m in "qkv")

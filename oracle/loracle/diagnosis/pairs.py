@@ -79,9 +79,10 @@ def _checked(
     for evidence, wrong in zip(failing, wrongs, strict=True):
         multiple = factor.factor(evidence) if factor.factor is not None else None
         both = wrong if multiple is None else multiple * wrong
-        if not evidence.explained_by(both):
+        of_truth = factor.factor_in(evidence) * other.factor_in(evidence)
+        if not evidence.explained_by(both, of_truth):
             return None
-        worst = max(worst, evidence.closeness(both))
+        worst = max(worst, evidence.closeness(both, of_truth))
         bits += evidence.bits(both)
         alone = evidence.truth if multiple is None else multiple * evidence.truth
         telling += not evidence.explained_by(alone)

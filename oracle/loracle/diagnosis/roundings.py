@@ -19,20 +19,20 @@ from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.formats import coarser_than, rounded
 from loracle.diagnosis.hypothesis import Hypothesis
 
-__all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS"]
+__all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS", "ROUNDED_TO", "rounding"]
 
 Array = npt.NDArray[np.float64]
 Stored = Callable[[str, Array], Array]
 
-_FORMATS = ("float32", "tf32", "float16", "bfloat16")
+ROUNDED_TO = ("float32", "tf32", "float16", "bfloat16")
 _SAID = {"tf32": "tf32 or float16"}
 """Both have 11 bits: float16 alone is named where its range matters."""
 
 
-def _rounding(
+def rounding(
     place: str, form: str, term: str, wrong: Callable[[Evidence, Callable[[Array], Array]], Array]
 ) -> Hypothesis:
-    """wrong: of the evidence and the rounding, what comes out."""
+    """Of one place and format. wrong: of the evidence and the rounding, what comes out."""
 
     def wrong_truth(evidence: Evidence) -> Array | None:
         if form not in coarser_than(evidence.dtype):
@@ -120,10 +120,10 @@ _WHOLE = (
 
 LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
     hypothesis
-    for form in _FORMATS
+    for form in ROUNDED_TO
     for hypothesis in (
-        *(_rounding(place, form, term, _of_layer(place)) for place, term in _LAYER_PLACES),
-        *(_rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
+        *(rounding(place, form, term, _of_layer(place)) for place, term in _LAYER_PLACES),
+        *(rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
     )
 )
 
@@ -162,10 +162,10 @@ _STEP_PLACES = (
 
 ATTENTION_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
     hypothesis
-    for form in _FORMATS
+    for form in ROUNDED_TO
     for hypothesis in (
-        *(_rounding(place, form, term, _of_step(place)) for place, term in _STEP_PLACES),
-        _rounding("the log-sum-exp of each row", form, "normalization", _log_sum_exp),
-        *(_rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
+        *(rounding(place, form, term, _of_step(place)) for place, term in _STEP_PLACES),
+        rounding("the log-sum-exp of each row", form, "normalization", _log_sum_exp),
+        *(rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
     )
 )

@@ -19,6 +19,7 @@ from loracle.generation.sampling import LARGE_SCALINGS, SCALINGS, SQUARE_SCALING
 
 __all__ = [
     "ATTENTION_SCALINGS",
+    "FEWEST_STALE",
     "LINEAR_SCALINGS",
     "STALE_ATTENTION",
     "STALE_LINEAR",
@@ -28,7 +29,7 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-_FEWEST_STALE = 4
+FEWEST_STALE = 4
 """With fewer cases a fixed scalar is no more than a factor."""
 
 _SCALINGS = (*SCALINGS, *LARGE_SCALINGS, *SQUARE_SCALINGS)
@@ -143,7 +144,7 @@ def _stale_factor(value: float) -> Hypothesis:
         return np.asarray(evidence.truth * (value / scaling))
 
     return Hypothesis(
-        "stale-scalar", _stale("scaling", value), "scaling", wrong_truth, fewest=_FEWEST_STALE
+        "stale-scalar", _stale("scaling", value), "scaling", wrong_truth, fewest=FEWEST_STALE
     )
 
 
@@ -156,7 +157,7 @@ def _stale_scaling(value: float) -> Hypothesis:
         return None if problem.scaling == value else replace(problem, scaling=value)
 
     return attention_forms.changed(
-        "stale-scalar", _stale("scaling", value), "scaling", change, fewest=_FEWEST_STALE
+        "stale-scalar", _stale("scaling", value), "scaling", change, fewest=FEWEST_STALE
     )
 
 
@@ -165,7 +166,7 @@ def _stale_beta(value: float) -> Hypothesis:
         return None if problem.beta == value else replace(problem, beta=value)
 
     return attention_forms.changed(
-        "stale-scalar", _stale("beta", value), "beta", change, fewest=_FEWEST_STALE
+        "stale-scalar", _stale("beta", value), "beta", change, fewest=FEWEST_STALE
     )
 
 

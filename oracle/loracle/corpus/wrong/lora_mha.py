@@ -26,11 +26,13 @@ __all__ = [
     "heads_read_first",
     "heads_read_modulo",
     "heads_read_modulo_in_backward",
+    "probabilities_in_bfloat16",
     "scale_missing_in_grad_k",
     "scale_missing_in_grad_q",
     "scale_of_model_width",
     "scale_one",
     "scale_twice_in_grad_k",
+    "score_gradient_not_transposed",
     "tail_of_keys_dropped",
 ]
 
@@ -178,5 +180,21 @@ def tail_of_keys_dropped(**call: Unpack[LoraMhaCall]) -> Outputs:
         kept = scores.shape[-1] // 16 * 16 or scores.shape[-1]
         visited = torch.arange(scores.shape[-1]) < kept
         return masked_softmax(scores, seen & visited)
+
+    return run(call, softmax=softmax)
+
+
+@kernel
+def score_gradient_not_transposed(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """dK = p Q in place of p^T Q."""
+    return run(call, for_keys=lambda p: p)
+
+
+@kernel
+def probabilities_in_bfloat16(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """f is kept in bfloat16 for every product that it enters."""
+
+    def softmax(scores: Tensor, seen: Tensor) -> Tensor:
+        return masked_softmax(scores, seen).to(torch.bfloat16).to(scores.dtype)
 
     return run(call, softmax=softmax)

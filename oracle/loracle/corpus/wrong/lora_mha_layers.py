@@ -22,6 +22,7 @@ __all__ = [
     "heads_not_moved_back",
     "key_rank_axis_permuted",
     "scaling_missing_in_grad_b_v",
+    "scaling_of_first_call",
     "scaling_of_q_used_for_k",
     "scaling_squared_in_keys",
     "upstream_taken_for_ones",
@@ -150,3 +151,13 @@ def x_overwritten(**call: Unpack[LoraMhaCall]) -> Outputs:
     results = run(call)
     results["grad_x"] = call["x"].copy_(results["grad_x"])
     return results
+
+
+_FIRST_SCALING: list[float] = []
+
+
+@kernel
+def scaling_of_first_call(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """scaling_v is read once, at the first call, and kept when the adapter is rescaled."""
+    _FIRST_SCALING.append(call["scaling_v"])
+    return run(_with(call, scaling_v=_FIRST_SCALING[0]))
