@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -309,20 +309,23 @@ NEAR_ONE = [1 + sign * delta for delta in (1e-2, 3e-2, 0.1, 0.3) for sign in (1,
 NEAR_ZERO = [0.05, 0.01]
 
 
-def _multiples() -> Iterator[Any]:
-    quick = {"lora-linear": "grad_lora_a", "lora-attention": "grad_b_k", "lora-mha": "grad_x"}
-    for contract, dtype in itertools.product(CONTRACT_NAMES, ("bfloat16", "float16")):
-        for output, factor in itertools.product(
-            CONTRACTS[contract].outputs, (*NEAR_ZERO, *NEAR_ONE)
-        ):
-            chosen = dtype == "bfloat16" and factor in NEAR_ZERO
-            deep = not chosen or quick.get(contract, output) != output
-            yield pytest.param(
-                contract, dtype, output, factor, marks=[pytest.mark.deep] if deep else []
-            )
+QUICK = [
+    ("lora-linear", "bfloat16", "grad_lora_a", 0.01),
+    ("lora-attention", "bfloat16", "grad_b_k", 0.01),
+    ("lora-mha", "bfloat16", "grad_x", 0.05),
+    *(("aloragc", "bfloat16", output, 0.05) for output in ("grad_a", "grad_b")),
+]
+
+MULTIPLES = [
+    pytest.param(*one, marks=[] if one in QUICK else [pytest.mark.deep])
+    for contract in CONTRACT_NAMES
+    for one in itertools.product(
+        [contract], ("bfloat16", "float16"), CONTRACTS[contract].outputs, (*NEAR_ZERO, *NEAR_ONE)
+    )
+]
 
 
-@pytest.mark.parametrize(("contract", "dtype", "output", "factor"), _multiples())
+@pytest.mark.parametrize(("contract", "dtype", "output", "factor"), MULTIPLES)
 def test_a_factor_that_is_no_mean_is_not_called_one(
     contract: str, dtype: str, output: str, factor: float
 ) -> None:
