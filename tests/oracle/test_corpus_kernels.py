@@ -178,6 +178,7 @@ SPECIAL: Mapping[str, tuple[Call, ...]] = {
     "aloragc-skipped-when-b-is-zero": (_without_b(GENERIC["aloragc"][0]),),
     "lora-attention-rank-one-asserted": (_attention(16, 5, 7, 4, 1, 1.5),),
     "lora-attention-scores-clamped": (_attention(18, 5, 7, 4, 2, 1.5, scores=40.0),),
+    "lora-mha-scaling-of-first-call": ({**GENERIC["lora-mha"][0], "scaling_v": 2.5},),
 }
 # Scores of a thousand and more: only finiteness is looked at.
 LARGE_SCORES: Mapping[str, tuple[Call, ...]] = {

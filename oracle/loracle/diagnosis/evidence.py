@@ -23,7 +23,7 @@ _CLOSE = 1.5
 _CLOSER = 0.6
 """Distance to the hypothesis over distance to the truth, at most."""
 
-_MUCH_CLOSER = 1 / 64
+_MUCH_CLOSER = 1 / 32
 _FEW_ROUNDINGS = 16
 """Distance over that to the truth, and over unit roundoff times the hypothesis, at most, where the
 hypothesis is so much larger than the truth that the slack says nothing of its errors."""
