@@ -60,7 +60,7 @@ P2_MISSING = "missing-softmax-correction"
 def test_an_unrelated_error_has_no_name(output: str, dtype: str) -> None:
     """Random numbers of the right size, sorted entries, and the truth plus noise. Catches a
     diagnosis that always has an answer."""
-    (contract,) = [c for c in CONTRACT_NAMES if output in CONTRACTS[c].outputs]
+    contract = next(c for c in CONTRACT_NAMES if output in CONTRACTS[c].outputs)
 
     def random(case: Case, inputs: Inputs, output: str) -> Array:
         result = honest(case, inputs, output)
@@ -86,7 +86,7 @@ def test_an_unrelated_error_has_no_name(output: str, dtype: str) -> None:
 @pytest.mark.parametrize("output", ["grad_lora_b", "grad_a", "grad_b_q"])
 def test_a_bug_in_half_of_the_cases_is_not_explained_by_one_case(output: str) -> None:
     """A hypothesis that explains some failing cases and not the others is no explanation."""
-    (contract,) = [c for c in CONTRACT_NAMES if output in CONTRACTS[c].outputs]
+    contract = next(c for c in CONTRACT_NAMES if output in CONTRACTS[c].outputs)
 
     def mixed(case: Case, inputs: Inputs, output: str) -> Array:
         return honest(case, inputs, output) * (-1.0 if case.index % 2 else 3.0)
