@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack
+from dataclasses import replace
 
 import click
 
@@ -25,6 +26,10 @@ __all__ = ["adapters"]
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="With --judge: for one case; 60 if omitted."
 )
+@click.option("--device", metavar="NAME", help="With --judge: cpu, cuda or cuda:N; cpu if omitted.")
+@click.option(
+    "--jobs", type=int, metavar="N", help="With --judge: so many side by side; 1 if omitted."
+)
 @click.option(
     "--markdown", "markdown_path", metavar="FILE", help="With --judge: write the table there too."
 )
@@ -35,15 +40,17 @@ def adapters(
     cases: int | None,
     seed: int | None,
     timeout: float | None,
+    device: str | None,
+    jobs: int | None,
     markdown_path: str | None,
 ) -> int:
     """List the third-party kernels that can be judged by name, or those NAMEd: package and version
     found, contracts, what is declared, how to install.
 
-    With --judge they are judged on the CPU, under each of their contracts. Exits 1 if one of them
+    With --judge they are judged, under each of their contracts. Exits 1 if one of them
     fails or is suspect, 2 if the usage is bad.
     """
-    from loracle.adapters import ADAPTERS, Adapter, find_adapter
+    from loracle.adapters import ADAPTERS, find_adapter
     from loracle.errors import UsageError
     from loracle.presentation.terminal import make_console
 
@@ -54,6 +61,8 @@ def adapters(
             "--cases": cases,
             "--seed": seed,
             "--timeout": timeout,
+            "--device": device,
+            "--jobs": jobs,
             "--markdown": markdown_path,
         }
         for option, value in options.items():
@@ -64,52 +73,73 @@ def adapters(
         make_console().print(adapter_list(known))
         return 0
 
-    from loracle import validation
+    from loracle.bench.progress import BenchProgress
     from loracle.bench.sheet import markdown, show, wide_console
+    from loracle.harness.devices import checked_device, settle_device
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.presentation.progress import ProgressDisplay
     from loracle.report import Report
     from loracle.request import checked_count, checked_dtype, checked_seed
-    from loracle.third_parties.judging import judged
+    from loracle.spreading import processes
+    from loracle.third_parties.judging import Asked, Outcome, Validate, judged
     from loracle.third_parties.table import sheet
 
-    count, start = checked_count(cases), checked_seed(seed or 0)
+    where, side_by_side = checked_device(device or "cpu"), 1 if jobs is None else processes(jobs)
+    validate = Validate(
+        device=where,
+        cases=checked_count(cases),
+        seed=checked_seed(seed or 0),
+        timeout=60 if timeout is None else timeout,
+    )
     wanted = tuple(checked_dtype(dtype) for dtype in dtypes or ("float32", "bfloat16"))
+    errors = make_console(stderr=True)
+    if where != "cpu":
+        settle_device(where)
 
-    def judge_one(adapter: Adapter, contract: str, dtype: str) -> Report:
-        errors = make_console(stderr=True)
-        errors.print(f"{adapter.name}, {contract}, {dtype}", style="dim")
+    def judge_one(asked: Asked) -> Report:
+        errors.print(str(asked), style="dim")
         with ProgressDisplay(errors) as display:
-            report = validation.validate(
-                adapter.name,
-                contract=contract,
-                dtype=dtype,
-                cases=count,
-                seed=start,
-                timeout=60 if timeout is None else timeout,
-                on_progress=display.update,
-            )
+            report = replace(validate, on_progress=display.update)(asked)
         if report.reason == "interrupted":
             raise KeyboardInterrupt
         return report
 
+    def outcomes_of() -> list[Outcome]:
+        if side_by_side == 1:
+            return list(judged(known, wanted, judge_one, device=where))
+        with BenchProgress(errors) as display:
+            return list(
+                judged(
+                    known,
+                    wanted,
+                    validate,
+                    device=where,
+                    jobs=side_by_side,
+                    on_outcome=display.update,
+                )
+            )
+
     with ExitStack() as stack:
         file = stack.enter_context(AtomicFile(markdown_path)) if markdown_path else None
-        outcomes = list(judged(known, wanted, judge_one))
+        table = sheet(outcomes := outcomes_of())
         if file is not None:
-            file.write(markdown([sheet(outcomes)], _shown(names, dtypes, cases, seed)))
-    show([sheet(outcomes)], wide_console())
+            file.write(markdown([table], _shown(names, dtypes, cases, seed, device)))
+    show([table], wide_console())
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
     return int(any(report.verdict != "pass" for report in reports))
 
 
 def _shown(
-    names: tuple[str, ...], dtypes: tuple[str, ...], cases: int | None, seed: int | None
+    names: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    cases: int | None,
+    seed: int | None,
+    device: str | None,
 ) -> str:
     """The command that makes the same table again."""
     words = ["loracle", "adapters", *names, "--judge"]
     for dtype in dtypes:
         words += ["--dtype", dtype]
-    for option, value in (("--cases", cases), ("--seed", seed)):
+    for option, value in (("--cases", cases), ("--seed", seed), ("--device", device)):
         words += [] if value is None else [option, str(value)]
     return shlex.join(words)

@@ -1,53 +1,106 @@
-"""Judges the adapters that are installed, one after the other."""
+"""Judges the adapters that are installed, one after the other or side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from loracle.adapters import Adapter
 from loracle.errors import UsageError
 from loracle.report import Report
+from loracle.spreading import spread
+from loracle.validation import OnProgress
 
-__all__ = ["Outcome", "judged"]
+__all__ = ["Asked", "Judge", "Outcome", "Validate", "judged"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one adapter fares under one contract in one dtype. report: None if it was not judged, for
-    the reason."""
+class Asked:
+    """One adapter under one of its contracts in one dtype."""
 
     adapter: Adapter
     contract: str
     dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.adapter.name}, {self.contract}, {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it fares. report: None if it was not judged, for the reason."""
+
+    asked: Asked
     report: Report | None
     reason: str = ""
+
+
+Judge = Callable[[Asked], Report]
+
+
+@dataclass(frozen=True)
+class Validate:
+    """`loracle.validate`, with these arguments."""
+
+    device: str = "cpu"
+    cases: int | None = None
+    seed: int = 0
+    timeout: float = 60.0
+    on_progress: OnProgress | None = None
+
+    def __call__(self, asked: Asked) -> Report:
+        # Here, so that the list of adapters needs none of it.
+        from loracle import validation
+
+        return validation.validate(
+            asked.adapter.name,
+            contract=asked.contract,
+            dtype=asked.dtype,
+            device=self.device,
+            cases=self.cases,
+            seed=self.seed,
+            timeout=self.timeout,
+            on_progress=self.on_progress,
+        )
 
 
 def judged(
     adapters: Sequence[Adapter],
     dtypes: Sequence[str],
-    judge: Callable[[Adapter, str, str], Report],
+    judge: Judge,
+    *,
+    device: str = "cpu",
+    jobs: int = 1,
+    on_outcome: Callable[[int, int, str], None] = lambda done, total, last: None,
 ) -> Iterator[Outcome]:
-    """Every adapter under every contract of its in every dtype, on the CPU, by `judge` (adapter,
-    contract, dtype). One that is not installed, cannot be loaded or does not support a dtype is an
-    outcome without a report."""
-    for adapter in adapters:
-        for contract in adapter.contracts:
-            for dtype in dtypes:
-                yield _judged(adapter, contract, dtype, judge)
+    """Every adapter under every contract of its in every dtype, by `judge`, in that order. One that
+    is not installed, cannot be loaded or does not support a dtype is an outcome without a report.
+
+    jobs: more than one are judged side by side, in processes of their own. on_outcome gets how many
+    are judged, how many there are, and the last one.
+    """
+    wanted = [
+        Asked(a, contract, dtype) for a in adapters for contract in a.contracts for dtype in dtypes
+    ]
+    work = partial(_judged, judge=judge, device=device)
+    if jobs == 1:
+        yield from map(work, wanted)
+        return
+    found: dict[str, Outcome] = {}
+    for outcome in spread(work, [[asked] for asked in wanted], jobs, lambda: None):
+        found[str(outcome.asked)] = outcome
+        on_outcome(len(found), len(wanted), str(outcome.asked))
+    yield from (found[str(asked)] for asked in wanted)
 
 
-def _judged(
-    adapter: Adapter, contract: str, dtype: str, judge: Callable[[Adapter, str, str], Report]
-) -> Outcome:
-    missing = adapter.missing()
+def _judged(asked: Asked, judge: Judge, device: str) -> Outcome:
+    missing = asked.adapter.missing()
     if missing:
-        reason = f"not installed: {', '.join(missing)}"
-        return Outcome(adapter, contract, dtype, None, reason)
-    if dtype in adapter.declaration_on("cpu").unsupported:
-        return Outcome(adapter, contract, dtype, None, "declares that it does not support it")
+        return Outcome(asked, None, f"not installed: {', '.join(missing)}")
+    if asked.dtype in asked.adapter.declaration_on(device).unsupported:
+        return Outcome(asked, None, "declares that it does not support it")
     try:
-        return Outcome(adapter, contract, dtype, judge(adapter, contract, dtype))
+        return Outcome(asked, judge(asked))
     except UsageError as error:
-        return Outcome(adapter, contract, dtype, None, " ".join(str(error).split()))
+        return Outcome(asked, None, " ".join(str(error).split()))

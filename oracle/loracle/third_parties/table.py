@@ -29,7 +29,7 @@ def sheet(outcomes: Sequence[Outcome]) -> Sheet:
     """A row for each; those that are judged wrong are marked."""
     rows = [_row(outcome) for outcome in outcomes]
     verdicts = [outcome.report.verdict if outcome.report else "" for outcome in outcomes]
-    names = [outcome.adapter.name for outcome in outcomes]
+    names = [outcome.asked.adapter.name for outcome in outcomes]
     starts = [i for i, name in enumerate(names) if i and name != names[i - 1]]
     return Sheet(
         "Third parties, as installed",
@@ -52,7 +52,12 @@ def found(adapter: Adapter) -> str:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     report = outcome.report
-    start = (outcome.adapter.name, found(outcome.adapter), outcome.contract, outcome.dtype)
+    start = (
+        outcome.asked.adapter.name,
+        found(outcome.asked.adapter),
+        outcome.asked.contract,
+        outcome.asked.dtype,
+    )
     if report is None:
         return (*start, "-", "-", "-", _shortened(outcome.reason))
     return (
@@ -95,10 +100,13 @@ def _shortened(text: str) -> str:
 
 
 def _notes(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    remarks = {o.adapter.name: o.adapter.remark for o in outcomes if o.adapter.remark}
+    remarks = {
+        o.asked.adapter.name: o.asked.adapter.remark for o in outcomes if o.asked.adapter.remark
+    }
     environments = [o.report.environment for o in outcomes if o.report is not None]
     versions = [
-        f"loracle {e.get('loracle')}, torch {e.get('torch')}, python {e.get('python')}"
+        f"loracle {e.get('loracle')}, torch {e.get('torch')}, python {e.get('python')},"
+        f" on {e.get('cuda_device', 'the CPU')}"
         for e in environments[:1]
     ]
     return (*versions, *(f"{name}: {remark}" for name, remark in remarks.items()))
