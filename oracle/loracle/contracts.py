@@ -26,7 +26,8 @@ class Contract:
     and truth values. gradient: the closed form over any arithmetic; its operands are matrices, a
     leading batch axis and the length being one axis. loss: the scalar of which every grad_* output
     is the derivative. axes: symbols whose sizes gradient and loss take by keyword, as their
-    operands do not show them. remarks: what names and shapes do not say, a line each.
+    operands do not show them. softmax: whether the formulas have one, which kernels evaluate in
+    different ways. remarks: what names and shapes do not say, a line each.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Contract:
     loss: Callable[..., Any]
     options: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
+    softmax: bool = True
     remarks: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ LORA_LINEAR = Contract(
     },
     gradient=lora_linear_gradient,
     loss=lora_linear_pairing,
+    softmax=False,
 )
 
 ALORAGC = Contract(
