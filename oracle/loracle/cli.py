@@ -224,7 +224,7 @@ def validate(
     paths = {"json": json_path, "html": html_path, "junit": junit_path}
     # Claimed first: nobody wants to learn after the run that its result cannot be kept.
     with ReportFiles(report_forms(only_proven=only_proven), paths) as files:
-        with ProgressDisplay(make_console(stderr=True)) as display:
+        with ProgressDisplay(make_console(stderr=True), target) as display:
             report = validation.validate(
                 target,
                 contract=contract,

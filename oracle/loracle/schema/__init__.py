@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 
 __all__ = ["schema_names", "schema_text"]
 
@@ -24,6 +24,8 @@ def schema_text(name: str) -> str:
     """The schema called `name` as JSON; raises UsageError, naming what there is, if there is
     none."""
     if name not in _FILES:
-        raise UsageError(f"unknown schema {name!r}; known: {', '.join(_FILES)}")
+        raise UsageError(
+            f"unknown schema {name!r}; known: {', '.join(_FILES)}{nearest(name, _FILES)}"
+        )
     package, file = _FILES[name]
     return resources.files(package).joinpath(file).read_text(encoding="utf-8")

@@ -78,8 +78,9 @@ def adapters(
 
     def judge_one(adapter: Adapter, contract: str, dtype: str) -> Report:
         errors = make_console(stderr=True)
-        errors.print(f"{adapter.name}, {contract}, {dtype}", style="dim")
-        with ProgressDisplay(errors) as display:
+        judged = f"{adapter.name}, {contract}, {dtype}"
+        errors.print(judged, style="dim")
+        with ProgressDisplay(errors, judged) as display:
             report = validation.validate(
                 adapter.name,
                 contract=contract,
