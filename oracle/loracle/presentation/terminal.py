@@ -52,7 +52,8 @@ def make_console(*, stderr: bool = False) -> Console:
     In a file or a pipe lines are as long as their text, unless COLUMNS says otherwise, and have no
     blanks at the end."""
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
+    # Not console.is_terminal, which FORCE_COLOR sets in a pipe too.
+    if not console.file.isatty():
         console.file = cast("IO[str]", _Trimmed(stderr=stderr))
         if "COLUMNS" not in os.environ:
             console.width = _UNBROKEN
