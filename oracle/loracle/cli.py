@@ -288,8 +288,9 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that loracle writes.
 
-    NAME is report (what `loracle validate --json` writes, and the default) or vectors (the manifest
-    of `loracle vectors build`).
+    NAME is report (what `loracle validate --json` and `loracle replay --json` write, and the
+    default), vectors (the manifest of `loracle vectors build`), or the command whose --json it is:
+    sweep, bench, bench-transition, probe, resolving-power, selftest.
     """
     from loracle.schema import schema_text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -21,6 +20,7 @@ from loracle.cli import main
 from loracle.completion import COMPLETE_VARIABLE, SHELLS
 from loracle.contracts import CONTRACTS
 from loracle.generation import REGIMES
+from loracle.schema import schema_names
 from loracle_reference.floating_point import FORMATS, MACHINES
 
 
@@ -43,7 +43,7 @@ def proposed(line: str) -> list[str]:
         ("validate autog", {"autograd"}),
         ("validate my_ker", {"my_ker"}),
         ("completion ", set(SHELLS)),
-        ("schema ", {"report", "vectors"}),
+        ("schema ", set(schema_names())),
     ],
 )
 def test_names_are_proposed(line: str, expected: set[str]) -> None:
@@ -135,9 +135,10 @@ def test_fish_completes(environment: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
 def test_zsh_completes(environment: dict[str, str], tmp_path: Path) -> None:
     """With a terminal of its own and a pressed tab: its completion does not work without."""
-    with pytest.raises(SystemExit), (tmp_path / "_loracle").open("w") as file:
-        with contextlib.redirect_stdout(file):
-            main(["completion", "zsh"])
+    done = subprocess.run(
+        ["loracle", "completion", "zsh"], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    (tmp_path / "_loracle").write_bytes(done.stdout)
     ours, theirs = os.openpty()
     shell = subprocess.Popen(
         ["zsh", "-f", "-i"],
@@ -165,8 +166,7 @@ def test_zsh_completes(environment: dict[str, str], tmp_path: Path) -> None:
 
 
 def read_until(terminal: int, answer: str, seconds: float = 60) -> str:
-    """What comes from the terminal, until the answer is in it or
-    the time is over."""
+    """What comes from the terminal, until the answer is in it or the time is over."""
     text = ""
     end = time.monotonic() + seconds
     while answer not in text and time.monotonic() < end:
