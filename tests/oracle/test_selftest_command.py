@@ -14,8 +14,9 @@ from loracle.cli import main
 from loracle.corpus.catalogue import WRONG
 from loracle.errors import UsageError
 from loracle.selftest.plan import Claim
-from loracle.selftest.run import run_claims, spread
+from loracle.selftest.run import run_claims
 from loracle.selftest.summary import SelfTest
+from loracle.spreading import spread
 
 from .selftest_outcomes import FORGETFUL, NAMED, outcome
 
@@ -60,6 +61,7 @@ def test_the_defaults(fake: FakeSelfTest, capsys: pytest.CaptureFixture[str]) ->
         "seeds": (0, 1, 2, 3, 4),
         "dtypes": ("float64", "float32", "bfloat16", "float16"),
         "contract": None,
+        "device": "cpu",
         "jobs": 3,
         "compare": False,
         "command": "loracle selftest",
@@ -68,17 +70,20 @@ def test_the_defaults(fake: FakeSelfTest, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_option_arrives(fake: FakeSelfTest) -> None:
-    options = "--full --seeds 7,8 --dtype float32 --contract aloragc --jobs 1 --compare"
+    options = (
+        "--full --seeds 7,8 --dtype float32 --contract aloragc --device cuda:1 --jobs 1 --compare"
+    )
     assert run(*options.split()) == 0
     assert fake.asked == {
         "full": True,
         "seeds": (7, 8),
         "dtypes": ("float32",),
         "contract": "aloragc",
+        "device": "cuda:1",
         "jobs": 1,
         "compare": True,
         "command": "loracle selftest --full --seeds 7,8 --dtype float32 --contract aloragc"
-        " --compare",
+        " --device cuda:1 --compare",
     }
 
 
@@ -104,6 +109,7 @@ def test_files(fake: FakeSelfTest, tmp_path: Path, capsys: pytest.CaptureFixture
         ("--seeds 1,x", "--seeds takes whole numbers, not 'x'"),
         ("--seeds -1", "the seed must be a whole number of at least 0"),
         ("--dtype ,", "--dtype is empty"),
+        ("--device tpu", "unknown device 'tpu'; known: cpu, cuda, cuda:N"),
         ("--jobs 0", "--jobs must be at least 1, not 0"),
         ("--json /no/such/place.json", "there is no directory"),
     ],
@@ -133,5 +139,5 @@ def test_claims_are_run_in_other_processes() -> None:
 
 
 def test_a_process_that_dies_is_one_line() -> None:
-    with pytest.raises(UsageError, match="a process of the self-test died"):
+    with pytest.raises(UsageError, match="a process died"):
         list(spread(os._exit, [[3]], 1, lambda: None))

@@ -15,7 +15,7 @@ from loracle.errors import UsageError
 from loracle.presentation.listings import adapter_list
 from loracle.presentation.terminal import make_console
 from loracle.report import Report
-from loracle.third_parties.judging import judged
+from loracle.third_parties.judging import Asked, Outcome, Validate, judged
 from loracle.third_parties.table import read_table, sheet
 
 from .conftest import failing_report, passing_report
@@ -31,6 +31,7 @@ THERE = Adapter(
     outputs_on={"cpu": ("output",)},
     remark="It is there.",
 )
+TABLE = Path(__file__).parents[2] / "docs/measured/adapters.md"
 GONE = Adapter("gone", ("no-such-thing", "torch"), {"aloragc": "m:h"}, "pip install it", "not here")
 
 
@@ -84,18 +85,21 @@ def test_options_of_the_judgement_need_it(
     assert run("adapters", "--judge", "--dtype", "int8", "peft") == 2
 
 
-def outcomes_of(judge: Callable[..., Report]) -> list[Any]:
+def outcomes_of(judge: Callable[[Asked], Report]) -> list[Outcome]:
     return list(judged([THERE, GONE], ["float32", "float64"], judge))
 
 
 def test_every_contract_and_dtype_is_judged_and_what_is_not_says_why() -> None:
-    def judge(adapter: Adapter, contract: str, dtype: str) -> Report:
-        if contract == "lora-mha":
+    def judge(asked: Asked) -> Report:
+        if asked.contract == "lora-mha":
             raise UsageError("cannot load it:\n no GPU")
         return passing_report()
 
     outcomes = outcomes_of(judge)
-    told = [(o.adapter.name, o.contract, o.dtype, o.report is None, o.reason) for o in outcomes]
+    told = [
+        (o.asked.adapter.name, o.asked.contract, o.asked.dtype, o.report is None, o.reason)
+        for o in outcomes
+    ]
     declared, missing = "declares that it does not support it", "not installed: no-such-thing"
     assert told == [
         ("there", "lora-linear", "float32", False, ""),
@@ -125,6 +129,31 @@ def test_the_table_has_verdict_numbers_and_findings() -> None:
     assert "there: It is there." in table.notes
 
 
+def test_what_is_declared_for_the_device_counts() -> None:
+    def run_on(device: str) -> list[bool]:
+        outcomes = judged([THERE], ["float16"], lambda _: passing_report(), device=device)
+        return [outcome.report is None for outcome in outcomes]
+
+    assert run_on("cuda:1") == [True, True]
+    assert run_on("cpu") == [False, False]
+
+
+def test_side_by_side_they_keep_their_order() -> None:
+    """What is missing and what is declared is told without a run."""
+    told: list[tuple[int, int, str]] = []
+    outcomes = judged(
+        [GONE, THERE],
+        ["float64", "layouts"],
+        Validate(),
+        jobs=2,
+        on_outcome=lambda *seen: told.append(seen),
+    )
+    names = ["gone", "gone", "there", "there", "there", "there"]
+    assert [outcome.asked.adapter.name for outcome in outcomes] == names
+    assert [done for done, _, _ in told] == [1, 2, 3, 4, 5, 6]
+    assert {total for _, total, _ in told} == {6}
+
+
 def test_judging_writes_the_table_and_counts_what_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +178,10 @@ def test_judging_writes_the_table_and_counts_what_fails(
         for dtype in ("float32", "bfloat16")
     ]
     assert "fail" in capsys.readouterr().out
+    assert run("adapters", "peft", "--judge", "--device", "tpu") == 2
+    assert "unknown device 'tpu'" in capsys.readouterr().err
+    assert run("adapters", "peft", "--judge", "--jobs", "0") == 2
+    assert "--jobs must be at least 1" in capsys.readouterr().err
 
 
 def test_every_adapter_says_what_it_is_and_names_known_things() -> None:
@@ -232,8 +265,21 @@ def test_what_is_no_table_is_not_completed(
     assert says in capsys.readouterr().err
 
 
+def test_tables_of_two_devices_are_not_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.md"
+    path.write_text(TABLE.read_text().replace("on the CPU", "on a GPU"))
+    assert run("adapters", "peft", "--judge", "--complete", str(path)) == 2
+    assert "it was not made on cpu" in capsys.readouterr().err
+    assert run("adapters", "--judge", "--device", "cuda", "--complete", str(TABLE)) == 2
+    assert "it was not made on cuda" in capsys.readouterr().err
+
+
 def test_the_table_of_the_documentation_can_be_completed() -> None:
-    rows = read_table(str(Path(__file__).parents[2] / "docs/measured/adapters.md")).rows
+    earlier = read_table(str(TABLE))
+    assert earlier.on_cpu
+    rows = earlier.rows
     assert {name for name, _, _ in rows} <= set(ADAPTERS)
     assert rows["axolotl-qkv", "lora-linear", "float32"][4] == "fail"
     for name, contract, _ in rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,10 +10,9 @@ from loracle.bench.catalogue import DTYPE_BYTES, method_named
 from loracle.bench.data import DATA
 from loracle.bench.messages import Setting
 from loracle.errors import UsageError
+from loracle.harness.devices import checked_device
 
 __all__ = ["BenchRequest", "between", "parse_request", "positive_integers"]
-
-_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,7 @@ def parse_request(
         raise UsageError(f"unknown data {data!r}; known: {', '.join(DATA)}")
     if dtype not in DTYPE_BYTES:
         raise UsageError(f"unknown dtype {dtype!r}; a run has one of {', '.join(DTYPE_BYTES)}")
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
+    checked_device(device)
     tokens = positive_integers("--lengths", lengths)
     for length in tokens:
         if length > distinct and length % distinct:

@@ -250,8 +250,9 @@ class InThisProcess:
         compile_kernel: bool,
     ) -> None:
         from loracle.harness.compilation import compiled
+        from loracle.harness.devices import settle_device
         from loracle.harness.running import Runner
-        from loracle.harness.worker import describe_kernel, settle_device
+        from loracle.harness.worker import describe_kernel
 
         settle_device(device)
         callee = compiled(kernel) if compile_kernel else kernel

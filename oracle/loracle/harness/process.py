@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from loracle.evaluation import output_shapes
 from loracle.harness.agreement import Loaded, agree
 from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
+from loracle.harness.devices import checked_device
 from loracle.harness.messages import Call, LoadedKernel, Observed, Refused, Target
 from loracle.harness.targets import parse_target
 from loracle.harness.words import nearest_dtype
@@ -31,7 +31,6 @@ __all__ = ["KernelProcess", "importable_target"]
 _LOADING_SECONDS = 120.0
 _LONGEST_TIMEOUT = 86400
 _FIRST_CALL_FACTOR = 10
-_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
 class KernelProcess:
@@ -62,8 +61,7 @@ class KernelProcess:
         if dtype not in FORMATS:
             meant = nearest_dtype(dtype, FORMATS)
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}{meant}")
-        if not _DEVICE.fullmatch(device):
-            raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
+        checked_device(device)
         if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
             raise UsageError(
                 "the timeout must be a positive number of seconds,"

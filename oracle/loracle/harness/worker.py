@@ -16,12 +16,13 @@ from typing import Any
 
 from loracle.declaration import declaration_of
 from loracle.errors import UsageError
+from loracle.harness.devices import settle_device
 from loracle.harness.limits import limit_files, limit_memory
 from loracle.harness.messages import Call, LoadedKernel, Observed, Parameter, Refused
 from loracle.harness.stray import end_if_stray
 from loracle.harness.tracebacks import describe_exception
 
-__all__ = ["describe_kernel", "parameters_of", "serve", "settle_device"]
+__all__ = ["describe_kernel", "parameters_of", "serve"]
 
 _LOG_LIMIT = 1 << 20
 
@@ -144,20 +145,6 @@ def _answer(
             if answer.poisoned:
                 return
             _trim_log()
-
-
-def settle_device(device: str) -> None:
-    """Raises UsageError if the device is not there."""
-    import torch
-
-    wanted = torch.device(device)
-    if wanted.type != "cuda":
-        return
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not count:
-        raise UsageError(f"no CUDA device here for device={device!r}; use device='cpu'")
-    if (wanted.index or 0) >= count:
-        raise UsageError(f"no device {device!r} here; there are cuda:0 to cuda:{count - 1}")
 
 
 def _settle_compiler() -> None:

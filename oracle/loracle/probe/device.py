@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from loracle.errors import UsageError
-from loracle.harness.worker import settle_device
+from loracle.harness.devices import settle_device
 from loracle.probe.observing import Array, Multiply
 
 __all__ = ["torch_product"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loracle.errors import UsageError
+from loracle.harness.devices import checked_device
 from loracle.probe.device import torch_product
 from loracle.probe.fitting import fitting_machines
 from loracle.probe.observing import Observations, observe
@@ -14,8 +13,6 @@ from loracle.request import checked_dtype
 from loracle_reference.floating_point import FORMATS
 
 __all__ = ["Probed", "probe_device"]
-
-_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,7 @@ class Probed:
 def probe_device(device: str = "cpu", dtype: str | None = None) -> list[Probed]:
     """Observe torch.matmul on a device in one dtype, or in all; raises UsageError on a device or
     dtype that is not known or not there."""
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"unknown device {device!r}; known: cpu, cuda, cuda:N")
+    checked_device(device)
     dtypes = tuple(FORMATS) if dtype is None else (checked_dtype(dtype),)
     seen = [observe(torch_product(name, device), name) for name in dtypes]
     return [Probed(observations, fitting_machines(observations)) for observations in seen]

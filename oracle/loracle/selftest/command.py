@@ -34,6 +34,7 @@ _DTYPES = "float64,float32,bfloat16,float16"
 )
 @click.option("--dtype", "dtypes", default=_DTYPES, show_default=True, metavar="D,...")
 @click.option("--contract", metavar="C", help="Only the kernels of this contract.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--jobs", type=int, metavar="N", help="Processes; one for each core if omitted.")
 @click.option(
     "--compare",
@@ -50,6 +51,7 @@ def selftest(
     seeds: str,
     dtypes: str,
     contract: str | None,
+    device: str,
     jobs: int | None,
     compare: bool,
     json_path: str | None,
@@ -65,13 +67,16 @@ def selftest(
     """
     from loracle.bench.progress import BenchProgress
     from loracle.bench.sheet import wide_console
+    from loracle.harness.devices import checked_device
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.selftest.output import write
-    from loracle.selftest.request import numbers, processes, words
+    from loracle.selftest.request import numbers, words
     from loracle.selftest.whole import run_selftest
+    from loracle.spreading import processes
 
     given_seeds, given_dtypes = numbers("--seeds", seeds), words("--dtype", dtypes)
     number_of_jobs = processes(jobs)
+    checked_device(device)
     with ExitStack() as stack:
         # Claimed first: nobody wants to learn after the run that its result cannot be kept.
         paths = {"json": json_path, "markdown": markdown_path}
@@ -87,6 +92,7 @@ def selftest(
                 dtypes=given_dtypes,
                 contract=contract,
                 jobs=number_of_jobs,
+                device=device,
                 compare=compare,
                 command=_typed(context),
                 on_progress=display.update,
@@ -99,7 +105,7 @@ def _typed(context: click.Context) -> str:
     """The command with the options that change what is found."""
     default = click.core.ParameterSource.DEFAULT
     words = ["loracle", "selftest"]
-    for name in ("full", "seeds", "dtypes", "contract", "compare"):
+    for name in ("full", "seeds", "dtypes", "contract", "device", "compare"):
         if context.get_parameter_source(name) is default:
             continue
         words.append("--" + {"dtypes": "dtype"}.get(name, name))

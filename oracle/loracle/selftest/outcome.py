@@ -120,13 +120,17 @@ class Outcome:
         }
 
 
-def judge(claim: Claim) -> Outcome:
-    """Runs the oracle with default arguments; imports torch."""
+def judge(claim: Claim, device: str = "cpu") -> Outcome:
+    """Runs the oracle with default arguments, the kernel on the given device; imports torch."""
     reports: list[Report] = []
     for seed in claim.seeds:
         reports.append(
             loracle.validate(
-                claim.entry.load(), contract=claim.entry.contract, dtype=claim.dtype, seed=seed
+                claim.entry.load(),
+                contract=claim.entry.contract,
+                dtype=claim.dtype,
+                seed=seed,
+                device=device,
             )
         )
         if claim.is_exemption and not outcome_of(claim, reports).problem:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from loracle.errors import UsageError
 from loracle.request import checked_seed
-from loracle.selftest.run import cores
 
-__all__ = ["numbers", "processes", "words"]
+__all__ = ["numbers", "words"]
 
 
 def words(option: str, text: str) -> tuple[str, ...]:
@@ -26,12 +25,3 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
         except ValueError:
             raise UsageError(f"{option} takes whole numbers, not {word!r}") from None
     return tuple(checked_seed(number) for number in found)
-
-
-def processes(jobs: int | None) -> int:
-    """The number of processes, one for each core if None; UsageError unless it is at least 1."""
-    if jobs is None:
-        return cores()
-    if jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, not {jobs}")
-    return jobs

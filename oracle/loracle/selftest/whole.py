@@ -9,12 +9,14 @@ from importlib import metadata
 
 from loracle import __version__
 from loracle.corpus.catalogue import RIGHT, WRONG
+from loracle.harness.devices import checked_device, settle_device
 from loracle.selftest.comparison import tasks
 from loracle.selftest.plan import selected
 from loracle.selftest.rivals.judge import judge_by_rivals
 from loracle.selftest.rivals.result import RivalResult, RivalTask
-from loracle.selftest.run import OnProgress, run_claims, spread
+from loracle.selftest.run import run_claims
 from loracle.selftest.summary import SelfTest
+from loracle.spreading import OnProgress, spread
 
 __all__ = ["run_selftest"]
 
@@ -29,14 +31,17 @@ def run_selftest(
     compare: bool,
     command: str,
     on_progress: OnProgress,
+    device: str = "cpu",
 ) -> SelfTest:
     """Runs what was asked for; an interruption ends it early, with what there is.
 
-    Raises UsageError on a contract or dtype that there is not, or if a process dies.
+    Raises UsageError on a contract, dtype or device that there is not, or if a process dies.
     """
+    if checked_device(device) != "cpu":
+        settle_device(device)
     started = time.monotonic()
     claims = selected(contract, dtypes, seeds, full=full)
-    outcomes, interrupted = run_claims(claims, jobs, on_progress)
+    outcomes, interrupted = run_claims(claims, jobs, on_progress, device)
     rivals: list[RivalResult] = []
     if compare and not interrupted:
         entries = [e for e in (*WRONG, *RIGHT) if contract in (None, e.contract)]
@@ -52,9 +57,20 @@ def run_selftest(
         environment={
             "torch": metadata.version("torch"),
             "loracle": __version__,
+            "device": _device_name(device),
             "date": datetime.now(UTC).date().isoformat(),
         },
     )
+
+
+def _device_name(device: str) -> str:
+    """`cpu`, or what the GPU calls itself."""
+    if device == "cpu":
+        return device
+    import torch
+
+    name: str = torch.cuda.get_device_name(device)
+    return name
 
 
 def _by_rivals(

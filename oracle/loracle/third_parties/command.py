@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 import click
 
@@ -25,6 +27,10 @@ __all__ = ["adapters"]
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="With --judge: for one case; 60 if omitted."
 )
+@click.option("--device", metavar="NAME", help="With --judge: cpu, cuda or cuda:N; cpu if omitted.")
+@click.option(
+    "--jobs", type=int, metavar="N", help="With --judge: so many side by side; 1 if omitted."
+)
 @click.option(
     "--complete",
     "earlier_path",
@@ -41,17 +47,19 @@ def adapters(
     cases: int | None,
     seed: int | None,
     timeout: float | None,
+    device: str | None,
+    jobs: int | None,
     earlier_path: str | None,
     markdown_path: str | None,
 ) -> int:
     """List the third-party kernels that can be judged by name, or those NAMEd: package and version
     found, contracts, what is declared, how to install.
 
-    With --judge they are judged on the CPU, under each of their contracts. An interrupted run
-    writes what was judged until then, and --complete goes on from there. Exits 1 if one in the
-    table fails or is suspect, 2 if the usage is bad.
+    With --judge they are judged, under each of their contracts. An interrupted run writes what was
+    judged until then (unless it has several --jobs), and --complete goes on from there. Exits 1 if
+    one in the table fails or is suspect, 2 if the usage is bad.
     """
-    from loracle.adapters import ADAPTERS, Adapter, find_adapter
+    from loracle.adapters import ADAPTERS, find_adapter
     from loracle.errors import UsageError
     from loracle.presentation.terminal import make_console
 
@@ -62,6 +70,8 @@ def adapters(
             "--cases": cases,
             "--seed": seed,
             "--timeout": timeout,
+            "--device": device,
+            "--jobs": jobs,
             "--complete": earlier_path,
             "--markdown": markdown_path,
         }
@@ -73,63 +83,81 @@ def adapters(
         make_console().print(adapter_list(known))
         return 0
 
-    from loracle import validation
+    from loracle.bench.progress import BenchProgress
     from loracle.bench.sheet import markdown, show, wide_console
+    from loracle.harness.devices import checked_device, settle_device
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.presentation.progress import ProgressDisplay
     from loracle.report import Report
     from loracle.request import checked_count, checked_dtype, checked_seed
-    from loracle.third_parties.judging import Outcome, judged, with_earlier
+    from loracle.spreading import processes
+    from loracle.third_parties.judging import Asked, Outcome, Validate, judged, with_earlier
     from loracle.third_parties.table import Earlier, read_table, sheet
 
-    count, start = checked_count(cases), checked_seed(seed or 0)
+    where, side_by_side = checked_device(device or "cpu"), 1 if jobs is None else processes(jobs)
+    validate = Validate(
+        device=where,
+        cases=checked_count(cases),
+        seed=checked_seed(seed or 0),
+        timeout=60 if timeout is None else timeout,
+    )
     wanted = tuple(checked_dtype(dtype) for dtype in dtypes or ("float32", "bfloat16"))
     earlier = read_table(earlier_path) if earlier_path else Earlier({}, ())
+    if earlier.rows and earlier.on_cpu != (where == "cpu"):
+        raise UsageError(
+            f"--complete {earlier_path}: it was not made on {where}; name another file"
+        )
+    errors = make_console(stderr=True)
+    if where != "cpu":
+        settle_device(where)
 
-    def judge_one(adapter: Adapter, contract: str, dtype: str) -> Report:
-        errors = make_console(stderr=True)
-        judged = f"{adapter.name}, {contract}, {dtype}"
-        errors.print(judged, style="dim")
-        with ProgressDisplay(errors, judged) as display:
-            report = validation.validate(
-                adapter.name,
-                contract=contract,
-                dtype=dtype,
-                cases=count,
-                seed=start,
-                timeout=60 if timeout is None else timeout,
-                on_progress=display.update,
-            )
+    def judge_one(asked: Asked) -> Report:
+        errors.print(str(asked), style="dim")
+        with ProgressDisplay(errors, str(asked)) as display:
+            report = replace(validate, on_progress=display.update)(asked)
         if report.reason == "interrupted":
             raise KeyboardInterrupt
         return report
+
+    def outcomes_of() -> Iterator[Outcome]:
+        if side_by_side == 1:
+            yield from judged(known, wanted, judge_one, device=where, earlier=earlier.rows)
+            return
+        with BenchProgress(errors) as display:
+            yield from judged(
+                known,
+                wanted,
+                validate,
+                device=where,
+                jobs=side_by_side,
+                on_outcome=display.update,
+                earlier=earlier.rows,
+            )
 
     with ExitStack() as stack:
         file = stack.enter_context(AtomicFile(markdown_path)) if markdown_path else None
         outcomes: list[Outcome] = []
         try:
-            for outcome in judged(known, wanted, judge_one, earlier.rows):
+            for outcome in outcomes_of():
                 outcomes.append(outcome)  # noqa: PERF402 (what was judged is kept at an interrupt)
         finally:
             table = sheet(with_earlier(outcomes, earlier.rows), earlier)
             if file is not None and table.rows:
-                file.write(markdown([table], _shown(names, dtypes, cases, seed, earlier_path)))
+                given = {"--cases": cases, "--seed": seed, "--device": device}
+                command = _shown(names, dtypes, {**given, "--complete": earlier_path})
+                file.write(markdown([table], command))
     show([table], wide_console())
     verdicts = {row[table.columns.index("verdict")] for row in table.rows}
     return int(bool(verdicts - {"pass", "-"}))
 
 
 def _shown(
-    names: tuple[str, ...],
-    dtypes: tuple[str, ...],
-    cases: int | None,
-    seed: int | None,
-    earlier_path: str | None,
+    names: tuple[str, ...], dtypes: tuple[str, ...], options: Mapping[str, int | str | None]
 ) -> str:
     """The command that makes the same table again."""
     words = ["loracle", "adapters", *names, "--judge"]
     for dtype in dtypes:
         words += ["--dtype", dtype]
-    for option, value in (("--cases", cases), ("--seed", seed), ("--complete", earlier_path)):
+    for option, value in options.items():
         words += [] if value is None else [option, str(value)]
     return shlex.join(words)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loracle.bench.sheet import Sheet
 from loracle.errors import UsageError
 from loracle.report import Finding, Report
-from loracle.third_parties.judging import Key, Outcome, Row, found
+from loracle.third_parties.judging import Outcome, Row, Rows, found
 
 __all__ = ["Earlier", "read_table", "sheet"]
 
@@ -28,19 +28,26 @@ _WORDS = frozenset({"adapter", "version", "contract", "dtype", "verdict", "what 
 _LONGEST = 160
 _VERDICT = _COLUMNS.index("verdict")
 
+_ON_CPU = "on the CPU"
+
 
 @dataclass(frozen=True)
 class Earlier:
     """What a table has that was made before. versions: its notes on what it was made with."""
 
-    rows: Mapping[Key, Row]
+    rows: Rows
     versions: tuple[str, ...]
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it was made there, and not on a GPU."""
+        return all(version.endswith(_ON_CPU) for version in self.versions)
 
 
 def sheet(outcomes: Sequence[Outcome], earlier: Earlier | None = None) -> Sheet:
     """A row for each; those that are judged wrong are marked. earlier: where rows come from."""
     rows = [_row(outcome) for outcome in outcomes]
-    names = [outcome.adapter.name for outcome in outcomes]
+    names = [outcome.asked.adapter.name for outcome in outcomes]
     starts = [i for i, name in enumerate(names) if i and name != names[i - 1]]
     return Sheet(
         "Third parties, as installed",
@@ -83,7 +90,12 @@ def _row(outcome: Outcome) -> Row:
     if outcome.row is not None:
         return outcome.row
     report = outcome.report
-    start = (outcome.adapter.name, found(outcome.adapter), outcome.contract, outcome.dtype)
+    start = (
+        outcome.asked.adapter.name,
+        found(outcome.asked.adapter),
+        outcome.asked.contract,
+        outcome.asked.dtype,
+    )
     if report is None:
         return (*start, "-", "-", "-", _shortened(outcome.reason))
     return (
@@ -128,10 +140,15 @@ def _shortened(text: str) -> str:
 
 
 def _notes(outcomes: Sequence[Outcome], earlier: tuple[str, ...]) -> tuple[str, ...]:
-    remarks = {o.adapter.name: o.adapter.remark for o in outcomes if o.adapter.remark}
+    remarks = {
+        o.asked.adapter.name: o.asked.adapter.remark for o in outcomes if o.asked.adapter.remark
+    }
     environments = [o.report.environment for o in outcomes if o.report is not None]
     versions = [
-        f"loracle {e.get('loracle')}, torch {e.get('torch')}, python {e.get('python')}"
+        f"loracle {e.get('loracle')}, torch {e.get('torch')}, python {e.get('python')},"
+        f" on {e['cuda_device']}"
+        if "cuda_device" in e
+        else f" {_ON_CPU}"
         for e in environments[:1]
     ]
     versions = list(dict.fromkeys([*earlier, *versions]))
