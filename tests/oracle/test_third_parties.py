@@ -127,6 +127,9 @@ def test_the_table_has_verdict_numbers_and_findings() -> None:
     assert table.marked == {0, 2}
     assert table.rows[4][4:] == ("-", "-", "-", "not installed: no-such-thing")
     assert "there: It is there." in table.notes
+    assert table.notes[0] == "loracle None, torch 2.13.0, python 3.11.7, on the CPU"
+    report.environment["cuda_device"] = "a GPU"
+    assert sheet(outcomes_of(lambda *_: report)).notes[0].endswith("python 3.11.7, on a GPU")
 
 
 def test_what_is_declared_for_the_device_counts() -> None:

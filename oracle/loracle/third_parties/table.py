@@ -146,9 +146,7 @@ def _notes(outcomes: Sequence[Outcome], earlier: tuple[str, ...]) -> tuple[str, 
     environments = [o.report.environment for o in outcomes if o.report is not None]
     versions = [
         f"loracle {e.get('loracle')}, torch {e.get('torch')}, python {e.get('python')},"
-        f" on {e['cuda_device']}"
-        if "cuda_device" in e
-        else f" {_ON_CPU}"
+        f" {'on ' + e['cuda_device'] if 'cuda_device' in e else _ON_CPU}"
         for e in environments[:1]
     ]
     versions = list(dict.fromkeys([*earlier, *versions]))
