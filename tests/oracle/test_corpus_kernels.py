@@ -324,6 +324,22 @@ def test_wrong_kernel_is_wrong_where_it_says(entry: WrongKernel, dtype: str) -> 
     assert kinds == expected
 
 
+@pytest.mark.parametrize("entry", [*RIGHT, *WRONG], ids=lambda entry: entry.name)
+def test_every_kernel_works_on_the_device_of_its_inputs(entry: Entry) -> None:
+    """As seen without a GPU: a tensor that is made without a word on where would lie on a third
+    device, and no operation takes it together with the inputs."""
+    dtype = entry.dtypes[0]
+    for call in (*GENERIC[entry.contract], *LONG[entry.contract]):
+        try:
+            entry.load()(**_rounded(call, dtype))
+        except (ValueError, RuntimeError):
+            continue
+        with torch.device("meta"):
+            results = entry.load()(**_rounded(call, dtype))
+        tensors = [value for value in results.values() if isinstance(value, Tensor)]
+        assert not any(tensor.is_meta for tensor in tensors)
+
+
 def test_names_are_unique_kebab_case() -> None:
     names = [entry.name for entry in (*WRONG, *RIGHT)]
     assert len(set(names)) == len(names)

@@ -30,9 +30,9 @@ def head_reads(heads: int, kv_heads: int) -> list[int]:
     return [head // (heads // kv_heads) for head in range(heads)]
 
 
-def seen_by(length: int, *, causal: bool) -> Tensor:
+def seen_by(length: int, *, causal: bool, device: torch.device) -> Tensor:
     """True where query i sees key j (length, length)."""
-    everything = torch.ones(length, length, dtype=torch.bool)
+    everything = torch.ones(length, length, dtype=torch.bool, device=device)
     return everything.tril() if causal else everything
 
 
@@ -75,7 +75,7 @@ def _scaling(call: LoraMhaCall, m: str) -> float:
 def _gathered(grad: Tensor, adds: list[int], kv_heads: int) -> Tensor:
     """(batch, heads, length, d): what query heads give, added up by head of keys."""
     total = grad.new_zeros(grad.shape[0], kv_heads, *grad.shape[2:])
-    return total.index_add(1, torch.tensor(adds), grad)
+    return total.index_add(1, torch.tensor(adds, device=grad.device), grad)
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,11 @@ def run(call: LoraMhaCall, steps: MhaSteps = EXACT, **changes: object) -> Output
     k, v = (_split(steps.project(call, m), kv_heads)[:, reads] for m in "kv")
     upstream = _split(call["grad_output"], heads)
     scores = scale * (q @ k.mT)
-    f = steps.softmax(scores, steps.seen(length, causal=call["causal"]))
+    where = {"causal": call["causal"], "device": scores.device}
+    f = steps.softmax(scores, steps.seen(length, **where))
     output = f @ v
     if steps.seen_again is not None:
-        f = steps.softmax(scores, steps.seen_again(length, causal=call["causal"]))
+        f = steps.softmax(scores, steps.seen_again(length, **where))
     p = steps.score_gradient(f, upstream @ v.mT)
     adds = steps.adds(heads, kv_heads)
     grads = {

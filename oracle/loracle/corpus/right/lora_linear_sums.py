@@ -76,7 +76,7 @@ def atomics_in_any_order(**call: Unpack[LoraLinearCall]) -> Outputs:
 
     def shuffled(parts: list[Tensor]) -> Tensor:
         total = torch.zeros_like(parts[0])
-        for place in torch.randperm(len(parts)).tolist():
+        for place in torch.randperm(len(parts), device="cpu").tolist():
             total = total + parts[place]
         return total
 
@@ -156,7 +156,7 @@ def _truncated_product(left: Tensor, right: Tensor) -> Tensor:
     """left @ right in float32, sixteen products at a time: each block is aligned to its largest
     term (the sum so far among them) and cut off after 25 fraction bits, then added exactly."""
     a, b = left.double(), right.double()
-    total = torch.zeros(len(a), b.shape[1], dtype=torch.float64)
+    total = torch.zeros(len(a), b.shape[1], dtype=torch.float64, device=a.device)
     for start in range(0, a.shape[1], _DEPTH):
         block = slice(start, start + _DEPTH)
         terms = torch.cat((total[:, None], a[:, block, None] * b[None, block]), dim=1)

@@ -64,7 +64,7 @@ def _attended(
     else:
         scores = (q @ k.mT) * scale
     if causal:
-        hidden = ~torch.ones(q.shape[2], q.shape[2], dtype=torch.bool).tril()
+        hidden = ~torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
         scores = scores + torch.zeros_like(scores).masked_fill(hidden, torch.finfo(q.dtype).min)
     return torch.softmax(scores, dim=-1) @ v
 

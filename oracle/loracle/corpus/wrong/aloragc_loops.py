@@ -86,8 +86,8 @@ def sliding_window_left_on(**call: Unpack[AloragcCall]) -> Outputs:
 
     def windowed(scores: Tensor) -> Tensor:
         queries, keys = scores.shape
-        centre = torch.arange(queries)[:, None] * keys // queries
-        return _masked(scores, (torch.arange(keys) - centre).abs() > 16)
+        centre = torch.arange(queries, device=scores.device)[:, None] * keys // queries
+        return _masked(scores, (torch.arange(keys, device=scores.device) - centre).abs() > 16)
 
     return aloragc(call, softmax=windowed)
 

@@ -111,7 +111,9 @@ def upstream_read_with_strides_of_x(**call: Unpack[LoraLinearCall]) -> Outputs:
 
     def grad_lora_b(t: Rows) -> Tensor:
         (rows, out), width = t.g.shape, t.x.shape[1]
-        places = torch.arange(rows)[:, None] * width + torch.arange(out)
+        places = torch.arange(rows, device=t.g.device)[:, None] * width + torch.arange(
+            out, device=t.g.device
+        )
         g = t.g.flatten()[places % t.g.numel()]
         return t.s * (g.T @ (t.x @ t.a.T))
 
@@ -124,7 +126,7 @@ def upstream_read_as_contiguous(**call: Unpack[LoraLinearCall]) -> Outputs:
     g = call["grad_output"]
     stored = g.untyped_storage().nbytes() // g.element_size()
     memory = torch.as_strided(g, (stored,), (1,), 0)
-    places = (g.storage_offset() + torch.arange(g.numel())) % stored
+    places = (g.storage_offset() + torch.arange(g.numel(), device=g.device)) % stored
     read = memory[places].view(-1, g.shape[-1])
     return lora_linear(call, grad_lora_b=lambda t: t.s * (read.T @ (t.x @ t.a.T)))
 

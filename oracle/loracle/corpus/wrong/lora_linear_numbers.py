@@ -45,7 +45,7 @@ def upstream_in_float4(**call: Unpack[LoraLinearCall]) -> Outputs:
     """G is stored in four bits (e2m1), scaled to use their range."""
     grad_output = call["grad_output"]
     unit = grad_output.abs().max().clamp(min=2.0**-14) / _FLOAT4[-1]
-    levels = torch.tensor(_FLOAT4, dtype=grad_output.dtype)
+    levels = torch.tensor(_FLOAT4, dtype=grad_output.dtype, device=grad_output.device)
     nearest = ((grad_output.abs() / unit)[..., None] - levels).abs().argmin(dim=-1)
     return lora_linear({**call, "grad_output": levels[nearest] * unit * grad_output.sign()})
 

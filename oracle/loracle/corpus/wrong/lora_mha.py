@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Unpack, cast
 
 import torch
@@ -93,33 +94,35 @@ def causal_mask_left_on(**call: Unpack[LoraMhaCall]) -> Outputs:
     return run(cast(LoraMhaCall, {**call, "causal": True}))
 
 
-def _offset(offset: int, *, causal: bool, length: int) -> Tensor:
-    everything = torch.ones(length, length, dtype=torch.bool)
+def _offset(offset: int, length: int, *, causal: bool, device: torch.device) -> Tensor:
+    everything = torch.ones(length, length, dtype=torch.bool, device=device)
     return everything.tril(offset) if causal else everything
 
 
 @kernel
 def causal_mask_strict(**call: Unpack[LoraMhaCall]) -> Outputs:
     """j < i: a query does not see itself, and the first one nothing."""
-    return run(call, seen=lambda length, causal: _offset(-1, causal=causal, length=length))
+    return run(call, seen=partial(_offset, -1))
 
 
 @kernel
 def causal_mask_one_too_late(**call: Unpack[LoraMhaCall]) -> Outputs:
     """j <= i + 1: a query sees the next token."""
-    return run(call, seen=lambda length, causal: _offset(1, causal=causal, length=length))
+    return run(call, seen=partial(_offset, 1))
 
 
 @kernel
 def causal_keys_before_queries_hidden(**call: Unpack[LoraMhaCall]) -> Outputs:
     """j >= i: the mask is transposed."""
-    return run(call, seen=lambda length, causal: seen_by(length, causal=causal).T)
+    return run(call, seen=lambda length, **where: seen_by(length, **where).T)
 
 
 @kernel
 def causal_mask_missing_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
     """The backward pass computes f anew, without the mask."""
-    return run(call, seen_again=lambda length, causal: seen_by(length, causal=False))
+    return run(
+        call, seen_again=lambda length, causal, device: seen_by(length, causal=False, device=device)
+    )
 
 
 @kernel
@@ -176,7 +179,7 @@ def tail_of_keys_dropped(**call: Unpack[LoraMhaCall]) -> Outputs:
 
     def softmax(scores: Tensor, seen: Tensor) -> Tensor:
         kept = scores.shape[-1] // 16 * 16 or scores.shape[-1]
-        visited = torch.arange(scores.shape[-1]) < kept
+        visited = torch.arange(scores.shape[-1], device=scores.device) < kept
         return masked_softmax(scores, seen & visited)
 
     return run(call, softmax=softmax)
