@@ -17,6 +17,7 @@ from loracle.pytest_plugin import expected_failures_of
 from loracle.report import ExpectedFailure, Finding, OutputSummary, RegimeSummary, Report
 from loracle.testing.conformance import conformance
 from loracle.testing.outcome import untold
+from loracle.testing.words import failure_text
 
 from .conftest import passing_report
 from .pytest_project import ROOTS, Run, run_pytest
@@ -169,6 +170,17 @@ def test_the_whole_tells_what_no_regimes_test_has(report: Report, left: str) -> 
     rest = untold(report, ["tiny", "designed"])
     assert rest.verdict == left
     assert rest.findings == ([] if left == "pass" else report.findings)
+
+
+def test_what_the_whole_adds_reads_as_a_regimes_report_does() -> None:
+    """A sentence on the verdict of the whole would be false of what is left of it."""
+    report = with_cases(found("suspect", across_cases=True, reason="biased upwards"), "tiny")
+    text = failure_text(report, "whole", (), ["tiny"])
+    assert text.startswith("suspect: grad_x (unexplained)\n\npeft against lora-linear, bfloat16")
+    assert "biased upwards" in text
+    assert text.endswith("note: what else was found the tests of tiny show")
+    assert "SUSPECT: " not in text
+    assert "SUSPECT: " in failure_text(report, "whole")
 
 
 def test_an_entry_that_no_regimes_test_answers_for_is_left() -> None:
