@@ -224,7 +224,7 @@ def validate(
     paths = {"json": json_path, "html": html_path, "junit": junit_path}
     # Claimed first: nobody wants to learn after the run that its result cannot be kept.
     with ReportFiles(report_forms(only_proven=only_proven), paths) as files:
-        with ProgressDisplay(make_console(stderr=True)) as display:
+        with ProgressDisplay(make_console(stderr=True), target) as display:
             report = validation.validate(
                 target,
                 contract=contract,
@@ -288,8 +288,9 @@ def ledger(label: str | None, as_json: bool, as_markdown: bool) -> None:
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that loracle writes.
 
-    NAME is report (what `loracle validate --json` writes, and the default) or vectors (the manifest
-    of `loracle vectors build`).
+    NAME is report (what `loracle validate --json` and `loracle replay --json` write, and the
+    default), vectors (the manifest of `loracle vectors build`), or the command whose --json it is:
+    sweep, bench, bench-transition, probe, resolving-power, selftest.
     """
     from loracle.schema import schema_text
 

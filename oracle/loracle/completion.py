@@ -30,6 +30,9 @@ COMPLETE_VARIABLE = "_LORACLE_COMPLETE"
 
 SHELLS = ("bash", "zsh", "fish")
 
+_FIRST_CALL = "[[ $zsh_eval_context[-1] == loadautofunc ]]"
+_ANY_CALL = '[[ "$funcstack[1]" == _loracle ]]'
+
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -40,7 +43,9 @@ def completion_script(shell: str, commands: click.Command) -> str:
         raise UsageError(f"unknown shell {shell!r}; known: {', '.join(SHELLS)}")
     # Not its `source`, which for bash runs a bash to look at its version.
     script = kind(commands, {}, "loracle", COMPLETE_VARIABLE)
-    return script.source_template % script.source_vars()
+    text = script.source_template % script.source_vars()
+    # Of a file in $fpath click's own condition holds at the first tab alone: later ones do nothing.
+    return text.replace(_FIRST_CALL, _ANY_CALL)
 
 
 def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 from loracle_reference.attention import aloragc_loss, lora_attention_loss
 from loracle_reference.gradient import aloragc_gradient, lora_attention_gradient
 from loracle_reference.lora_linear import lora_linear_gradient, lora_linear_pairing
 from loracle_reference.lora_mha import lora_mha_gradient, lora_mha_pairing
 
-__all__ = ["CONTRACTS", "Contract", "contract_named", "infer_contract"]
+__all__ = ["CONTRACTS", "Contract", "contract_named", "how_to_take_by_name", "infer_contract"]
 
 Shape = tuple[str, ...]
 
@@ -26,7 +26,8 @@ class Contract:
     and truth values. gradient: the closed form over any arithmetic; its operands are matrices, a
     leading batch axis and the length being one axis. loss: the scalar of which every grad_* output
     is the derivative. axes: symbols whose sizes gradient and loss take by keyword, as their
-    operands do not show them. remarks: what names and shapes do not say, a line each.
+    operands do not show them. softmax: whether the formulas have one, which kernels evaluate in
+    different ways. remarks: what names and shapes do not say, a line each.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Contract:
     loss: Callable[..., Any]
     options: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
+    softmax: bool = True
     remarks: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ LORA_LINEAR = Contract(
     },
     gradient=lora_linear_gradient,
     loss=lora_linear_pairing,
+    softmax=False,
 )
 
 ALORAGC = Contract(
@@ -151,21 +154,24 @@ _CLOSE = 0.5
 def contract_named(name: str) -> Contract:
     """The contract called `name`; raises UsageError, naming what there is, if there is none."""
     if name not in CONTRACTS:
-        raise UsageError(f"unknown contract {name!r}; known: {', '.join(CONTRACTS)}")
+        raise UsageError(
+            f"unknown contract {name!r}; known: {', '.join(CONTRACTS)}{nearest(name, CONTRACTS)}"
+        )
     return CONTRACTS[name]
 
 
 def infer_contract(kernel: Callable[..., Any]) -> Contract:
     """The contract whose arguments `kernel` takes by name.
 
-    Raises UsageError if its parameter names (a **kwargs names none) fit no contract, with what the
-    closest one misses, or, where none is close, with the advice to name it.
+    Raises UsageError if its parameter names (a **kwargs names none) fit no contract, with what
+    would help: naming it where the kernel takes what it is given or Python cannot tell what it
+    takes, else other parameters.
     """
-    parameters = inspect.signature(kernel).parameters
+    kinds = _kinds_of_parameters(kernel)
     names = {
         name
-        for name, parameter in parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for name, kind in kinds.items()
+        if kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     }
     for contract in CONTRACTS.values():
         if set(contract.parameters) <= names:
@@ -175,9 +181,31 @@ def infer_contract(kernel: Callable[..., Any]) -> Contract:
     if _share(closest, names) >= _CLOSE:
         missing = ", ".join(name for name in closest.parameters if name not in names)
         hint = f"closest is {closest.name}; missing: {missing}"
-    else:
+    elif not kinds or inspect.Parameter.VAR_KEYWORD in kinds.values():
         hint = f"name it with contract=... or --contract ({', '.join(CONTRACTS)})"
+    else:
+        hint = how_to_take_by_name(set(kinds) - names)
     raise UsageError(f"cannot tell the contract from the parameters ({found}): {hint}")
+
+
+def how_to_take_by_name(positional: Collection[str]) -> str:
+    """What to do with a kernel that cannot be called by name; positional: its parameters that are
+    given by position alone."""
+    if any(name in contract.parameters for contract in CONTRACTS.values() for name in positional):
+        return "kernels are called by name: take the '/' out of its signature"
+    return (
+        "kernels are called by name, with what `loracle contracts` lists: wrap it in a function"
+        " that has these parameters"
+    )
+
+
+def _kinds_of_parameters(kernel: Callable[..., Any]) -> dict[str, inspect._ParameterKind]:
+    """By name; empty where Python cannot tell, as of what is written in C."""
+    try:
+        parameters = inspect.signature(kernel).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.kind for name, parameter in parameters.items()}
 
 
 def _share(contract: Contract, names: set[str]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 
 __all__ = ["Declaration", "declaration_of", "declare"]
 
@@ -85,7 +85,8 @@ def declare(
 ) -> Callable[[K], K]:
     """A decorator that attaches a `Declaration` with these values to a kernel, and returns it.
 
-    Raises UsageError on a value that means nothing, or a kernel that takes no attributes.
+    Raises UsageError on a value that means nothing, on an unsupported name that is neither a regime
+    nor a dtype, or on a kernel that takes no attributes.
     """
     declaration = Declaration(
         unsupported=_names("unsupported", unsupported),
@@ -95,6 +96,8 @@ def declare(
         accumulate=accumulate,
         plan=plan,
     )
+
+    _check_unsupported(declaration.unsupported)
 
     def attach(kernel: K) -> K:
         try:
@@ -107,6 +110,21 @@ def declare(
         return kernel
 
     return attach
+
+
+def _check_unsupported(names: tuple[str, ...]) -> None:
+    if not names:
+        return
+    # Not before there is need: what declares nothing of the kind loads neither.
+    from loracle.generation.regimes import REGIMES
+    from loracle_reference.floating_point import FORMATS
+
+    for name in names:
+        if name not in REGIMES and name not in FORMATS:
+            raise UsageError(
+                f"declare: {name!r} is neither a dtype ({', '.join(FORMATS)}) nor a regime"
+                f" ({', '.join(REGIMES)}){nearest(name, [*REGIMES, *FORMATS])}"
+            )
 
 
 def declaration_of(kernel: object) -> Declaration:

@@ -103,6 +103,18 @@ class Finding:
     too_few_numbers: bool = False
     errors: tuple[ErrorMap, ...] = field(default=(), compare=False, repr=False)
 
+    def __str__(self) -> str:
+        """One line: verdict, output, how often, diagnosis, the size of the error."""
+        told = ", ".join(d.hypothesis for d in self.diagnosis) or "unexplained"
+        count = f"in {self.count} of {self.cases_total} cases"
+        line = f"{self.verdict.upper()}  {self.output or 'the call'}  {count}: {told}"
+        if self.error is not None:
+            line += f"; error {self.error:.2g}"
+            limits: dict[str, float | None] = {self.promise or "bound": self.bound}
+            limits |= {} if self.promise else {"tolerance": self.tolerance}
+            line += "".join(f", {name} {x:.2g}" for name, x in limits.items() if x is not None)
+        return f"{line} ({self.case.partition(' ')[0]})" if self.case else line
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; non-finite numbers become the strings "inf", "-inf", "nan"."""
         return {
@@ -255,6 +267,25 @@ class Report:
     regimes, only_cases, timeout."""
     scatter: dict[str, Scatter] = field(default_factory=dict, compare=False, repr=False)
     """Per output, its errors against their bounds. For pictures; no part of the JSON."""
+
+    def __str__(self) -> str:
+        """The verdict in a line, then a line for each finding and the call that replays it."""
+        cases = "1 case" if self.cases == 1 else f"{self.cases} cases"
+        reason = f" ({self.reason})" if self.reason else ""
+        lines = [
+            f"{self.verdict.upper()}{reason}: {self.kernel} against {self.contract} in {self.dtype}"
+            f" on {self.device}, {self.machine} machine, seed {self.seed}, {cases}"
+        ]
+        for finding in self.findings:
+            lines.append(str(finding))
+            lines += [f"  replay  {finding.replay}"] if finding.replay else []
+        lines += [f"skipped: {one['what']}: {one['reason']}" for one in self.skipped]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        findings = "1 finding" if len(self.findings) == 1 else f"{len(self.findings)} findings"
+        what = f"{self.kernel}, {self.contract}, {self.dtype}"
+        return f"<Report {self.verdict}: {what}, {findings}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON (the schema is named under "schema")."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from loracle.cases import Case
 from loracle.contracts import Contract, contract_named
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of, resized
 from loracle.generation.regimes import REGIMES
 from loracle.harness.words import nearest_dtype
 from loracle_reference.evaluation_plans import PLANS
-from loracle_reference.floating_point import FORMATS, MachineModel, machine_model
+from loracle_reference.floating_point import FORMATS, MACHINES, MachineModel, machine_model
 
 __all__ = [
     "checked_contract",
@@ -94,7 +94,10 @@ def checked_machine(name: str | None, dtype: str) -> MachineModel:
     try:
         return machine_model(str(name or "widest"), dtype)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        # A name may go on with a block length and +ftz.
+        base = re.split("[:+]", str(name))[0]
+        hint = "" if base in MACHINES else nearest(base, MACHINES)
+        raise UsageError(f"{error}{hint}") from None
 
 
 def checked_plan(name: str | None, contract: Contract | None) -> str | None:
@@ -109,7 +112,8 @@ def checked_plan(name: str | None, contract: Contract | None) -> str | None:
     listed = ", ".join(names) or "none"
     if contract is not None and any(str(name) in plans for plans in PLANS.values()):
         raise UsageError(f"{contract.name} has no plan {str(name)!r}; it has: {listed}")
-    raise UsageError(f"unknown plan {str(name)!r}; known: {listed}")
+    hint = nearest(str(name), names)
+    raise UsageError(f"unknown plan {str(name)!r}; known: {listed}{hint}")
 
 
 def chosen_cases(
@@ -187,6 +191,6 @@ def _check_regime(regime: str, contract: Contract, known: tuple[str, ...]) -> No
         return
     if regime in REGIMES:
         raise UsageError(f"{contract.name} has no regime {regime!r}; it has: {', '.join(known)}")
-    near = difflib.get_close_matches(str(regime), known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"unknown regime {regime!r}; {hint}{contract.name} has: {', '.join(known)}")
+    # Before the names, of which there are many.
+    hint = f"{nearest(str(regime), known)} ".lstrip() or "; "
+    raise UsageError(f"unknown regime {regime!r}{hint}{contract.name} has: {', '.join(known)}")

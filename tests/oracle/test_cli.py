@@ -201,7 +201,28 @@ def test_a_folder_one_may_not_write_to_is_refused_before_the_run(
     monkeypatch.setattr("loracle.presentation.atomic_file.tempfile.mkstemp", refuse)
     assert run("validate", "m:f", "--json", "out.json") == 2
     assert validation.asked == {}
-    assert "cannot write out.json: Permission denied" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"cannot write out.json: no file can be made in {Path.cwd()}: Permission denied" in said
+
+
+def test_a_folder_of_the_system_itself_is_not_said_to_be_missing(
+    validation: FakeValidation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc, in which no file can be made, answers as if it were not there."""
+
+    def refuse(**_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("loracle.presentation.atomic_file.tempfile.mkstemp", refuse)
+    assert run("validate", "m:f", "--json", "out.json") == 2
+    said = capsys.readouterr().err
+    assert said == f"Error: cannot write out.json: no file can be made in {Path.cwd()}\n"
+
+
+def test_a_stray_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("validate m:f", "schema report", "contracts", "replay r.json", "selftest"):
+        assert run(*command.split(), "stray") == 2
+        assert "argument (stray)" in capsys.readouterr().err
 
 
 def test_an_old_file_survives_a_run_that_ends_badly(

@@ -51,6 +51,7 @@ def test_accumulate_is_a_shorthand_for_a_machine() -> None:
         ({"unsupported": "saturated"}, r"not 'saturated'; write unsupported=\['saturated'\]$"),
         ({"unsupported": [16]}, "16 is none"),
         ({"unsupported": 3}, "must be a list"),
+        ({"unsupported": ["tinny"]}, r"'tinny' is neither .* nor a regime .*tiny.*mean tiny\?$"),
         ({"outputs": []}, "outputs is empty"),
         ({"outputs": "grad_a"}, r"write outputs=\['grad_a'\]$"),
         ({"machine": 32}, "machine must be a machine's name"),

@@ -124,10 +124,9 @@ def test_a_dead_child_is_a_crash_and_the_next_case_runs(
 
 def test_a_fresh_interpreter_is_replaced_too(moody: str) -> None:
     with KernelProcess(moody, contract=ALORAGC, timeout=30) as process:
-        for mood in (SEGV, CLOSED):
-            (found,) = process.observe(inputs(mood)).problems
-            assert found.hypothesis == "crash"
-            assert process.observe(inputs()).problems == ()
+        (found,) = process.observe(inputs(CLOSED)).problems
+        assert found.hypothesis == "crash"
+        assert process.observe(inputs()).problems == ()
 
 
 def test_a_kernel_that_hangs_is_killed_in_time_and_told_where(
@@ -215,6 +214,25 @@ def test_a_fork_while_the_kernel_is_loaded_answers_once(tmp_path: Path) -> None:
             assert process.observe(inputs(L=length)).problems == ()
 
 
+def test_what_a_backward_pass_imports_is_imported_once_for_all_forks() -> None:
+    """By the parent, where it forks a second time and has imported torch; not for a single kernel.
+    Catches a second spent in every fork."""
+    text = (
+        _RUN
+        + """
+import torch
+def kernel(**tensors):
+    name = "torch.fx.experimental.symbolic_shapes"
+    return {"grad_a": tensors["a"] * 0 + (name in sys.modules), "grad_b": tensors["b"]}
+for _ in range(3):
+    with KernelProcess(kernel, contract=contract) as process:
+        process.start()
+        print(process.observe(inputs).outputs["grad_a"].max())
+"""
+    )
+    assert script(text).communicate(timeout=120)[0].split() == ["0.0", "1.0", "1.0"]
+
+
 def test_deaths_are_counted(moody_callable: Callable[..., object]) -> None:
     with KernelProcess(moody_callable, contract=ALORAGC, timeout=30) as process:
         for mood in (0, SEGV, EXIT, 0):
@@ -239,9 +257,11 @@ def test_closing_leaves_no_process_and_may_be_repeated(
         os.waitpid(pid, os.WNOHANG)
 
 
-def test_cases_handed_over_ahead_come_back_in_order(source: Callable[..., object] | str) -> None:
+def test_cases_handed_over_ahead_come_back_in_order(
+    moody_callable: Callable[..., object],
+) -> None:
     moods = [0, SEGV, 0, 0, EXIT, 0]
-    with KernelProcess(source, contract=ALORAGC, timeout=30) as process:
+    with KernelProcess(moody_callable, contract=ALORAGC, timeout=30) as process:
         for length, mood in enumerate(moods, start=2):
             process.submit(inputs(mood, L=length))
         seen = [process.collect() for _ in moods]
@@ -254,6 +274,17 @@ def test_cases_handed_over_ahead_come_back_in_order(source: Callable[..., object
     assert [bool(s.problems) for s in seen] == [bool(mood) for mood in moods]
     assert np.array_equal(seen[0].outputs["grad_a"], alone[0].outputs["grad_a"])
     assert np.array_equal(seen[2].outputs["grad_a"], alone[1].outputs["grad_a"])
+
+
+def test_a_fresh_interpreter_is_handed_cases_ahead_too(moody: str) -> None:
+    lengths = (2, 3, 4)
+    with KernelProcess(moody, contract=ALORAGC, timeout=30) as process:
+        for length in lengths:
+            process.submit(inputs(L=length))
+        seen = [process.collect() for _ in lengths]
+        alone = process.observe(inputs(L=3))
+    assert np.array_equal(seen[1].outputs["grad_a"], alone.outputs["grad_a"])
+    assert not np.array_equal(seen[0].outputs["grad_a"], alone.outputs["grad_a"])
 
 
 def test_long_inputs_pass(moody: str) -> None:

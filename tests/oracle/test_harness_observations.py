@@ -334,7 +334,7 @@ def with_unknown_output(**tensors: Any) -> None:
     [
         (without_y, False, r"from the parameters \(.*\): closest is aloragc; missing: y$"),
         (of_linear, False, "closest is lora-linear; missing: grad_output, scaling$"),
-        (Module, False, r"\(rank\): name it with .* --contract \(lora-linear, aloragc, lora-a"),
+        (Module, False, r"\(rank\): kernels are called by name, .* wrap it in a function"),
         (without_y, True, "does not take y by name; aloragc passes c1,"),
         (with_more, True, "requires more, which aloragc does not pass"),
         (lambda **tensors: None, False, r"\(none named\): name it with contract=... or --contr"),

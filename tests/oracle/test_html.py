@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ from .validated import forgets_scaling, raises, validate
 
 MakeReport = Callable[..., Report]
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -110,6 +113,49 @@ def test_its_pictures_are_of_the_worst_and_of_the_largest_case(failing: Report) 
     page = Page(as_html(failing))
     kinds = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "class")]
     assert kinds == ["cells signed", "cells signed", "cells errors fail"] * 2 + ["scatter"] * 4
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+
+MEASURED = """
+<iframe src="report.html" style="width: 390px; height: 800px; border: 0"></iframe>
+<script>
+onload = () => {
+  const page = document.querySelector("iframe").contentDocument;
+  const widths = [page.documentElement, ...page.querySelectorAll(".scroll")].map(
+    (part) => part.scrollWidth - part.clientWidth);
+  document.body.textContent = "beyond: " + widths.join(" ");
+};
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_on_a_phone_all_columns_are_seen(make_failing: MakeReport, tmp_path: Path) -> None:
+    """Catches tables whose last columns, which are the ratios, lie beyond the edge."""
+    assert CHROMIUM is not None
+    names = ["output", "grad_x", "grad_lora_a", "grad_lora_b"]
+    summary = RegimeSummary(12, 36, 3, 12, 6, 450000.0, 390000.0)
+    for name in names:
+        summary.outputs[name] = OutputSummary(6, 0, 6, 0, 450000.0, 390000.0)
+    regimes = dict.fromkeys(["four-dimensional", "two-dimensional", "averaging"], summary)
+    report = make_failing(regimes=regimes, evidence=dict.fromkeys(names, 9))
+    (tmp_path / "report.html").write_text(as_html(report))
+    (tmp_path / "measured.html").write_text(MEASURED)
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            *("--virtual-time-budget=2000", "--dump-dom"),
+            (tmp_path / "measured.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "beyond: 0 0 0<" in done.stdout
 
 
 def test_a_report_without_numbers_has_no_pictures_and_no_empty_places() -> None:

@@ -8,13 +8,18 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loracle.errors import UsageError
 from loracle.pytest_plugin import expected_failures_of
+from loracle.report import ExpectedFailure, Finding, OutputSummary, RegimeSummary, Report
 from loracle.testing.conformance import conformance
+from loracle.testing.outcome import untold
+from loracle.testing.words import failure_text
 
+from .conftest import passing_report
 from .pytest_project import ROOTS, Run, run_pytest
 
 pytest_plugins = ["pytester"]
@@ -70,11 +75,11 @@ reason = "issue 7"
 
 @pytest.fixture(scope="module")
 def spread(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The tests above, spread over two workers."""
+    """The tests above, spread over two workers, those of a kernel in one of them."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "test_kernels.py").write_text(TESTS)
     (folder / "known.toml").write_text(KNOWN)
-    return run_pytest(folder, "-n", "2", "-rA")
+    return run_pytest(folder, "-n", "2", "--dist", "loadscope", "-rA")
 
 
 def test_each_regime_is_a_test_and_so_is_the_whole(spread: Run) -> None:
@@ -85,14 +90,14 @@ def test_each_regime_is_a_test_and_so_is_the_whole(spread: Run) -> None:
         "test_right[whole]": "passed",
         "test_wrong[tiny]": "failure",
         "test_wrong[designed]": "failure",
-        "test_wrong[whole]": "failure",
+        "test_wrong[whole]": "skipped",
         "test_partial[tiny]": "skipped",
         "test_partial[designed]": "passed",
         "test_partial[whole]": "failure",
         "test_only_proven[bfloat16-seed0-ragged]": "passed",
         "test_only_proven[bfloat16-seed0-whole]": "passed",
         "test_imprecise[ragged]": "failure",
-        "test_imprecise[whole]": "failure",
+        "test_imprecise[whole]": "skipped",
         "test_known[tiny]": "skipped",
         "test_known[whole]": "failure",
         "test_of_their_own[1]": "passed",
@@ -117,11 +122,75 @@ def test_the_body_is_a_part_of_the_test(spread: Run) -> None:
     assert "not reached where the kernel fails" not in spread.texts["test_wrong[tiny]"]
 
 
-def test_the_whole_shows_all_of_it(spread: Run) -> None:
+def test_what_is_found_is_told_once(spread: Run) -> None:
+    """Where the tests of its regimes have shown it, the whole does not repeat it."""
     text = spread.texts["test_wrong[whole]"]
+    assert text.startswith("nothing to add to the tests of tiny: fail: grad_lora_b (missing-sc")
+    assert "replay" not in text
+    assert spread.output.count("replay      loracle.validate(my_kernels.wrong,") == 1
+
+
+def test_alone_the_whole_shows_all_of_it(tmp_path: Path) -> None:
+    """Its regimes' tests have not shown it here, be they deselected or in another worker."""
+    options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny"]
+    run = run_pytest(tmp_path, "--loracle", "my_kernels.py:wrong", *options, "-k", "whole")
+    assert run.outcomes == {"my_kernels.py:wrong[whole]": "failure"}
+    text = run.texts["my_kernels.py:wrong[whole]"]
     assert "FAIL: proven wrong" in text
-    assert re.search(r"FAIL  grad_lora_b  in [1-6] of 12 cases", text)
+    assert re.search(r"FAIL  grad_lora_b  in [1-6] of 6 cases", text)
     assert "error /" in text
+
+
+def with_cases(finding: Finding, *regimes: str, **changes: Any) -> Report:
+    """A report of that finding, whose output has such cases in those regimes."""
+    summaries = {name: RegimeSummary() for name in ("tiny", "designed", "ragged")}
+    for name in regimes:
+        counts = {"fail": 1} if finding.verdict == "fail" else {"suspect": 1}
+        summaries[name] = RegimeSummary(**counts, outputs={"grad_x": OutputSummary(**counts)})
+    return passing_report(verdict=finding.verdict, findings=[finding], regimes=summaries, **changes)
+
+
+def found(verdict: Any = "fail", output: str | None = "grad_x", **changes: Any) -> Finding:
+    return Finding(verdict, output, "tiny", "tiny:0", 1, 18, (), **changes)
+
+
+@pytest.mark.parametrize(
+    ("report", "left"),
+    [
+        (with_cases(found(), "tiny"), "pass"),
+        (with_cases(found("suspect"), "tiny", "designed"), "pass"),
+        (with_cases(found(), "tiny", "ragged"), "fail"),
+        (with_cases(found(output=None), "designed", "ragged"), "fail"),
+        (with_cases(found(output=None), "designed"), "pass"),
+        (with_cases(found("suspect", across_cases=True), "tiny"), "suspect"),
+    ],
+)
+def test_the_whole_tells_what_no_regimes_test_has(report: Report, left: str) -> None:
+    """A bias across cases, and whatever concerns a regime whose test has not failed here."""
+    rest = untold(report, ["tiny", "designed"])
+    assert rest.verdict == left
+    assert rest.findings == ([] if left == "pass" else report.findings)
+
+
+def test_what_the_whole_adds_reads_as_a_regimes_report_does() -> None:
+    """A sentence on the verdict of the whole would be false of what is left of it."""
+    report = with_cases(found("suspect", across_cases=True, reason="biased upwards"), "tiny")
+    text = failure_text(report, "whole", (), ["tiny"])
+    assert text.startswith("suspect: grad_x (unexplained)\n\npeft against lora-linear, bfloat16")
+    assert "biased upwards" in text
+    assert text.endswith("note: what else was found the tests of tiny show")
+    assert "SUSPECT: " not in text
+    assert "SUSPECT: " in failure_text(report, "whole")
+
+
+def test_an_entry_that_no_regimes_test_answers_for_is_left() -> None:
+    def entry(regime: str, state: str) -> ExpectedFailure:
+        return ExpectedFailure("known.toml", "k", "grad_x", regime, None, None, "", state)
+
+    entries = [entry("tiny", "passes"), entry("whole", "passes"), entry("tiny", "unknown")]
+    rest = untold(with_cases(found(), "tiny", expected_failures=entries), ["tiny"])
+    assert rest.verdict == "suspect"
+    assert rest.expected_failures == entries[1:]
 
 
 def test_suspect_fails_unless_only_what_is_proven_is_to(spread: Run) -> None:
@@ -182,7 +251,7 @@ def test_a_target_needs_no_file(tmp_path: Path) -> None:
     assert run.outcomes == {
         "my_kernels.py:wrong[tiny]": "failure",
         "my_kernels.py:wrong[extreme]": "passed",
-        "my_kernels.py:wrong[whole]": "failure",
+        "my_kernels.py:wrong[whole]": "skipped",
     }
     assert "  replay      loracle validate my_kernels.py:wrong --contract" in run.output
     assert "FAILED loracle::my_kernels.py:wrong[tiny] - Failed: fail: grad_lora_b" in run.output
@@ -215,7 +284,7 @@ BAD = {
     "form": (["a:b:c"], "--loracle: cannot read the target 'a:b:c'"),
     "dtype": (["peft", "--loracle-dtype=float9"], "--loracle: unknown dtype 'float9'"),
     "contract": (["peft", "--loracle-contract=lora"], "--loracle: unknown contract 'lora'"),
-    "regime": (["peft", "--loracle-regime=tinny"], "unknown regime 'tinny'; did you mean 'tiny'"),
+    "regime": (["peft", "--loracle-regime=tinny"], "unknown regime 'tinny'; did you mean tiny?"),
     "expected": (["peft", "--loracle-expected-failures=none.toml"], "expected failures none.toml"),
     "machine": (["peft", "--loracle-machine=abacus", "--loracle-regime=tiny"], "abacus"),
 }

@@ -173,7 +173,7 @@ def test_a_damaged_file_is_ignored_and_replaced(damage: str, folder: Path) -> No
     (path,) = entries(folder)
     whole = path.read_bytes()
     if damage == "no entries":
-        np.savez(path, outputs=np.array(["output"]))
+        np.savez(path, index=np.array('{"outputs": ["output"], "shapes": {}}'), numbers=np.ones(3))
     elif damage == "array":
         with path.open("wb") as file:
             np.save(file, np.zeros(3))
@@ -191,6 +191,42 @@ def test_a_damaged_file_is_ignored_and_replaced(damage: str, folder: Path) -> No
     assert entries(folder) == [path]
     assert same(reference_of(case, machine), computed)
     assert path.stat().st_size == len(whole)
+
+
+def test_a_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again when it is another, or was damaged; catches a memory of what no longer is."""
+    case, machine = a_case("lora-linear", "float32", "tiny"), machine_model("widest", "float32")
+    computed = reference_of(case, machine)
+    (path,) = entries(folder)
+    opened = []
+    load = np.load
+    monkeypatch.setattr(np, "load", lambda *a, **k: (opened.append(a), load(*a, **k))[1])
+    first, second = reference_of(case, machine), reference_of(case, machine)
+    assert len(opened) == 1
+    assert same(computed, first)
+    assert same(first, second)
+    wrong = replace(computed.proven["output"], bound=computed.proven["output"].bound * 2)
+    module._store(path, (computed.truth, {**computed.proven, "output": wrong}, computed.null))
+    assert not same(reference_of(case, machine), computed)
+    path.unlink()
+    assert same(reference_of(case, machine), computed)
+    assert len(opened) == 2
+    assert reference_of(replace(case, seed=1), machine).case.seed == 1
+
+
+def test_what_was_read_is_of_limited_size_and_cannot_be_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the last case stays; no judgement of one kernel can alter that of the next."""
+    monkeypatch.setattr(module, "_MOST_BYTES", 1)
+    machine = machine_model("widest", "float32")
+    for index in (0, 1):
+        case = a_case("lora-linear", "float32", "tiny", index)
+        reference_of(case, machine)
+        found = reference_of(case, machine)
+        assert list(module._read) == [module._path(case, machine)]
+    known = [found.truth["output"].high, found.proven["output"].bound, found.null["output"].biases]
+    assert not any(array.flags.writeable for array in known)
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(

@@ -59,3 +59,26 @@ def test_a_promise_and_what_was_declined_are_told(make_failing: Callable[..., Re
     assert data["findings"][0]["promise"] == "certificate"
     assert (data["regimes"]["tiny"]["declined"], data["regimes"]["tiny"]["cases"]) == (3, 0)
     assert data["certified"] == {"output": 2}
+
+
+def test_a_report_prints_as_text(
+    make_failing: Callable[..., Report], make_passing: Callable[..., Report]
+) -> None:
+    """Catches the representation of a dataclass, which is pages long."""
+    report = make_failing()
+    first, *lines = str(report).splitlines()
+    assert first.startswith(
+        "FAIL: my_kernels.py:lora_linear against lora-linear in bfloat16 on cpu"
+    )
+    told = "FAIL  grad_lora_b  in 7 of 8 cases: missing-scaling; error 0.62, bound 3.1e-05, tol"
+    assert lines[0].startswith(told)
+    assert lines[0].endswith(" (designed:3)")
+    assert lines[1] == f"  replay  {report.findings[0].replay}"
+    assert str(report.findings[1]).startswith("FAIL  the call  in ")
+    assert any(line.startswith("skipped: regime saturated") for line in lines)
+    assert repr(report) == (
+        "<Report fail: my_kernels.py:lora_linear, lora-linear, bfloat16, 3 findings>"
+    )
+    assert "\n" not in str(make_passing())
+    little = make_passing(verdict="suspect", reason="insufficient-evidence")
+    assert str(little).startswith("SUSPECT (insufficient-evidence): peft against")

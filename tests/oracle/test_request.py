@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 import loracle
-from loracle.contracts import CONTRACTS
+from loracle.contracts import CONTRACTS, infer_contract
 from loracle.errors import UsageError
 from loracle.generation import REGIMES, regimes_of
 from loracle.request import checked_dtype, checked_machine, checked_plan, chosen_cases
@@ -21,19 +22,27 @@ def kernel(
 
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "contract": ({"contract": "lora"}, ["'lora'", "lora-linear, aloragc, lora-attention"]),
+    "contract nearly": ({"contract": "lora-liner"}, ["; did you mean lora-linear?"]),
     "contract of another type": ({"contract": 3}, ["3", "lora-linear"]),
     "dtype": ({"dtype": "float8"}, ["'float8'", "float64, float32, bfloat16, float16"]),
     "dtype of another name": ({"dtype": "bf16"}, ["'bf16'", "did you mean bfloat16?"]),
+    "dtype nearly": ({"dtype": "flaot32"}, ["; did you mean float32?"]),
     "dtype in short": ({"dtype": "fp32"}, ["'fp32'", "did you mean float32?"]),
     "dtype of torch": ({"dtype": "torch.int64"}, ["'int64'", "bfloat16"]),
     "no dtype": ({"dtype": None}, ["float32"]),
     "device": ({"device": "tpu"}, ["'tpu'", "cpu, cuda"]),
     "machine": ({"machine": "abacus"}, ["'abacus'", "widest, f32-accumulate"]),
+    "machine nearly": ({"machine": "amper"}, ["; did you mean ampere?"]),
+    "machine and block nearly": (
+        {"machine": "f32-acumulate:32+ftz"},
+        ["; did you mean f32-accumulate?"],
+    ),
     "machine of another type": ({"machine": 7}, ["7", "widest"]),
     "block": ({"machine": "f32-accumulate:0"}, ["f32-accumulate:0", "at least 1"]),
     "block in letters": ({"machine": "f32-accumulate:x"}, ["f32-accumulate:x", "at least 1"]),
     "superscript block": ({"machine": "f32-accumulate:²"}, ["f32-accumulate:²", "at least 1"]),
     "plan": ({"plan": "streamed"}, ["unknown plan 'streamed'", "merged, unmerged"]),
+    "plan nearly": ({"plan": "mergd"}, ["; did you mean merged?"]),
     "plan of another type": ({"plan": ["merged"]}, ["['merged']", "merged, unmerged"]),
     "no name of a plan": ({"plan": ""}, ["''", "merged, unmerged"]),
     "plan of another contract": (
@@ -55,7 +64,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nan epsilon": ({"epsilon": float("nan")}, ["nan", "positive"]),
     "epsilon in words": ({"epsilon": "small"}, ["'small'", "positive"]),
     "true epsilon": ({"epsilon": True}, ["True", "positive"]),
-    "regime": ({"regimes": ["designd"]}, ["'designd'", "did you mean 'designed'", "typical"]),
+    "regime": ({"regimes": ["designd"]}, ["'designd'", "did you mean designed?", "typical"]),
     "regime of another contract": (
         {"regimes": ["saturated"]},
         ["lora-linear has no regime 'saturated'", "designed, typical"],
@@ -71,7 +80,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "superscript case": ({"only_cases": ["designed:²"]}, ["'designed:²'", "REGIME:INDEX"]),
     "negative case": ({"only_cases": ["designed:-1"]}, ["'designed:-1'", "REGIME:INDEX"]),
     "huge case": ({"only_cases": [f"designed:{10**9}"]}, ["REGIME:INDEX"]),
-    "case of no regime": ({"only_cases": ["designd:1"]}, ["did you mean 'designed'"]),
+    "case of no regime": ({"only_cases": ["designd:1"]}, ["did you mean designed?"]),
     "case of another contract": ({"only_cases": ["saturated:1"]}, ["has no regime 'saturated'"]),
     "no timeout": ({"timeout": 0}, ["timeout", "positive"]),
     "nan timeout": ({"timeout": float("nan")}, ["timeout", "positive"]),
@@ -116,6 +125,40 @@ def test_a_kernel_of_no_contract() -> None:
         loracle.validate(
             lambda *, x, weight, lora_a, lora_b, grad_output: {}, contract="lora-linear"
         )
+
+
+def positional(x, weight, lora_a, lora_b, scaling, grad_output, /):  # type: ignore[no-untyped-def]
+    return {}
+
+
+def of_other_names(a, b):  # type: ignore[no-untyped-def]
+    return {}
+
+
+def of_all_that_comes(*everything):  # type: ignore[no-untyped-def]
+    return {}
+
+
+@pytest.mark.parametrize("contract", [None, "lora-linear"])
+@pytest.mark.parametrize(
+    ("kernel", "advice"),
+    [
+        (positional, "take the '/' out of its signature"),
+        (of_other_names, "wrap it in a function that has these parameters"),
+        (of_all_that_comes, "wrap it in a function that has these parameters"),
+    ],
+)
+def test_what_is_advised_works(kernel: Any, advice: str, contract: str | None) -> None:
+    """Naming the contract helps none of these kernels, so nobody is told to."""
+    with pytest.raises(UsageError, match=re.escape(advice)) as refused:
+        loracle.validate(kernel, contract=contract)
+    assert "--contract" not in str(refused.value)
+
+
+def test_a_kernel_whose_parameters_python_cannot_tell_needs_a_contract() -> None:
+    for kernel in (lambda **everything: {}, min):
+        with pytest.raises(UsageError, match=r"name it with contract=\.\.\. or --contract"):
+            infer_contract(kernel)
 
 
 def test_dtypes_by_name_and_by_torch() -> None:

@@ -72,6 +72,36 @@ def test_without_dask_one_line_says_how(monkeypatch: pytest.MonkeyPatch) -> None
         dask_engine(None, None)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("nowhere.py:f", "no file nowhere.py"),
+        ("peft --dtype flaot32", "did you mean float32?"),
+        ("peft --contract lora-liner", "did you mean lora-linear?"),
+        ("peft --machine amper", "did you mean ampere?"),
+        ("peft --regime tinny", "did you mean tiny?"),
+        ("peft --plan mergd", "did you mean merged?"),
+        ("peft --device tpu", "unknown device 'tpu'"),
+        ("peft --seeds 3-1", "seeds are given as"),
+        ("peft --expected-failures no.toml", "no.toml"),
+        ("peft --json no/such/folder.json", "there is no directory"),
+    ],
+)
+def test_arguments_are_checked_before_dask_is_asked_for(
+    arguments: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", *arguments.split()])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Dask" not in said
+
+
 def test_no_scheduler_is_one_line() -> None:
     pytest.importorskip("distributed")
     with pytest.raises(UsageError, match="no Dask scheduler at nowhere"):

@@ -143,6 +143,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
         ("\nraise RuntimeError('no')", "RuntimeError: no at mine.py:2"),
         ("def f():\n    return {}['a']\nf()", "KeyError: 'a' at mine.py:2"),
         ("import json\njson.loads('{')", " at mine.py:2"),
+        ("import loracle\nloracle.declare(unsupported=['tinny'])", "mean tiny? at mine.py:2"),
         ("import no_such_module_at_all", " at mine.py:1"),
         ("x = 1\nx = = 2", "SyntaxError: invalid syntax at mine.py:2"),
         ("import broken_sibling", "SyntaxError: invalid syntax at broken_sibling.py:3"),

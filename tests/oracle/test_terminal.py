@@ -344,7 +344,7 @@ def test_progress_tells_each_finding_once_and_starts_no_thread(make_failing: Mak
     worse = replace(finding, diagnosis=(Diagnosis("wrong-sign", ""),), error=2.0)
     file = io.StringIO()
     before = threading.active_count()
-    with ProgressDisplay(Console(file=file, width=80, force_terminal=True)) as display:
+    with ProgressDisplay(Console(file=file, width=80, force_terminal=True), "k") as display:
         display.update(0, 8, "designed", "pass", None)
         display.update(1, 8, "designed", "fail", finding)
         display.update(2, 8, "tiny", "fail", worse)
@@ -356,8 +356,28 @@ def test_progress_tells_each_finding_once_and_starts_no_thread(make_failing: Mak
 
 def test_progress_draws_no_bar_in_a_file(make_failing: MakeReport) -> None:
     file = io.StringIO()
-    with ProgressDisplay(Console(file=file, width=80)) as display:
+    with ProgressDisplay(Console(file=file, width=80), "k.py:f") as display:
         display.update(1, 8, "designed", "pass", None)
         assert file.getvalue() == ""
         display.update(2, 8, "designed", "fail", make_failing().findings[0])
-    assert file.getvalue() == "FAIL  grad_lora_b  error 0.62, bound 3.1e-5\n"
+    said = "k.py:f, case 2 of 8: FAIL  grad_lora_b  error 0.62, bound 3.1e-5\n"
+    assert file.getvalue() == said
+
+
+def test_in_a_pipe_lines_end_where_their_text_does(
+    make_failing: MakeReport, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No sentence is cut where a terminal would have ended, and no line has blanks at its end."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    explanation = "a sentence that is longer than any terminal is wide, " * 5 + "1e-3 s"
+    long = Diagnosis("missing-scaling", explanation)
+    report = make_failing(findings=[replace(make_failing().findings[0], diagnosis=(long,))])
+    show(report, make_console())
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  diagnosis   missing-scaling: {explanation}" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
+    monkeypatch.setenv("COLUMNS", "90")
+    show(report, make_console())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "replay" not in line) <= 90
+    assert [line for line in lines if line != line.rstrip()] == []

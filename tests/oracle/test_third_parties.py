@@ -16,7 +16,7 @@ from loracle.presentation.listings import adapter_list
 from loracle.presentation.terminal import make_console
 from loracle.report import Report
 from loracle.third_parties.judging import Asked, Outcome, Validate, judged
-from loracle.third_parties.table import sheet
+from loracle.third_parties.table import read_table, sheet
 
 from .conftest import failing_report, passing_report
 
@@ -31,6 +31,7 @@ THERE = Adapter(
     outputs_on={"cpu": ("output",)},
     remark="It is there.",
 )
+TABLE = Path(__file__).parents[2] / "docs/measured/adapters.md"
 GONE = Adapter("gone", ("no-such-thing", "torch"), {"aloragc": "m:h"}, "pip install it", "not here")
 
 
@@ -126,6 +127,9 @@ def test_the_table_has_verdict_numbers_and_findings() -> None:
     assert table.marked == {0, 2}
     assert table.rows[4][4:] == ("-", "-", "-", "not installed: no-such-thing")
     assert "there: It is there." in table.notes
+    assert table.notes[0] == "loracle None, torch 2.13.0, python 3.11.7, on the CPU"
+    report.environment["cuda_device"] = "a GPU"
+    assert sheet(outcomes_of(lambda *_: report)).notes[0].endswith("python 3.11.7, on a GPU")
 
 
 def test_what_is_declared_for_the_device_counts() -> None:
@@ -197,3 +201,94 @@ def test_every_adapter_says_what_it_is_and_names_known_things() -> None:
             assert set(declared.unsupported) <= set(FORMATS) | set(REGIMES)
             for contract in adapter.contracts:
                 assert set(declared.outputs or ()) <= set(CONTRACTS[contract].outputs)
+
+
+def test_a_table_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it has of these versions is kept, of whichever adapter; the rest is judged."""
+    asked: list[tuple[str, str]] = []
+
+    def validate(kernel: str, **options: Any) -> Report:
+        if options["dtype"] == "float64":
+            raise KeyboardInterrupt
+        asked.append((kernel, options["dtype"]))
+        report = failing_report if kernel == "loralib" else passing_report
+        return report(request={"cases": options["cases"]})
+
+    monkeypatch.setattr("loracle.validation.validate", validate)
+    path = tmp_path / "table.md"
+    made = ("--judge", "--markdown", str(path))
+    assert run("adapters", "loralib", *made, "--cases", "1") == 1
+    first = path.read_text().splitlines()
+    (failed,) = [line for line in first if line.startswith("| **loralib") and "float32" in line]
+    assert "1 case a regime" in failed
+    asked.clear()
+    more = (*made, "--complete", str(path))
+    assert run("adapters", "peft", *more, "--dtype", "float32") == 1
+    assert asked == [("peft", "float32")]
+    lines = path.read_text().splitlines()
+    assert lines[1] == f"loracle adapters peft --judge --dtype float32 --complete {path}"
+    assert [line.split(" | ")[0].strip("| *") for line in lines if line.startswith("| ")] == [
+        "adapter",
+        "peft",
+        "loralib",
+        "loralib",
+    ]
+    assert failed in lines
+    assert [line for line in first if line.startswith("- ")] == [
+        line for line in lines if line.startswith("- ")
+    ]
+
+    old = path.read_text().replace(f"loralib {installed_version('loralib')}", "loralib 0.0.1", 1)
+    path.write_text(old)
+    asked.clear()
+    assert run("adapters", "loralib", *more) == 1
+    assert asked == [("loralib", "float32")]
+    assert "0.0.1" not in path.read_text()
+
+    before = [line for line in path.read_text().splitlines() if line.startswith("| ")]
+    assert run("adapters", "peft", "loralib", *more, "--dtype", "float64") == 130
+    after = [line for line in path.read_text().splitlines() if line.startswith("| ")]
+    assert after == before
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(None, "No such file"), ("| a | b |\n", "is no table that"), ("", "no table")],
+)
+def test_what_is_no_table_is_not_completed(
+    text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.md"
+    if text is not None:
+        path.write_text(text)
+    assert run("adapters", "peft", "--judge", "--complete", str(path)) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_tables_of_two_devices_are_not_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.md"
+    path.write_text(TABLE.read_text().replace("on the CPU", "on a GPU"))
+    assert run("adapters", "peft", "--judge", "--complete", str(path)) == 2
+    assert "it was not made on cpu" in capsys.readouterr().err
+    assert run("adapters", "--judge", "--device", "cuda", "--complete", str(TABLE)) == 2
+    assert "it was not made on cuda" in capsys.readouterr().err
+
+
+def test_the_table_of_the_documentation_can_be_completed() -> None:
+    earlier = read_table(str(TABLE))
+    assert earlier.on_cpu
+    assert earlier.rows["axolotl-qkv", "lora-linear", "float32"][4] == "fail"
+
+
+def test_the_table_of_the_documentation_has_every_adapter() -> None:
+    assert set(read_table(str(TABLE)).rows) == {
+        (name, contract, dtype)
+        for name, adapter in ADAPTERS.items()
+        for contract in adapter.contracts
+        for dtype in ("float32", "bfloat16")
+    }

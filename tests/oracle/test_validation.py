@@ -249,12 +249,15 @@ def test_an_unsupported_dtype_passes_nothing() -> None:
 
 
 def test_a_misspelt_declaration_is_told() -> None:
-    """Else the kernel would be judged in silence where it says that it should not be."""
+    """Else the kernel would be judged in silence where it says that it should not be; `declare`
+    refuses it, and so does the run, where a declaration came otherwise."""
+    with pytest.raises(loracle.UsageError, match="did you mean ragged"):
+        loracle.declare(unsupported=["raged"])
 
-    @loracle.declare(unsupported=["raged"])
     def kernel(**call: Any) -> Outputs:
         return autograd.lora_linear(**call)
 
+    kernel.__loracle__ = loracle.Declaration(("raged",))  # type: ignore[attr-defined]
     with pytest.raises(loracle.UsageError, match=r"'raged' unsupported, .*ragged"):
         validate(kernel)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from loracle.adapters.adapter import Adapter
 from loracle.declaration import Declaration
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 
 __all__ = ["ADAPTERS", "find_adapter"]
 
@@ -294,9 +293,7 @@ def find_adapter(name: str) -> Adapter:
     """The adapter called `name`; raises UsageError with the nearest names if there is none."""
     if name in ADAPTERS:
         return ADAPTERS[name]
-    close = difflib.get_close_matches(name, ADAPTERS, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise UsageError(
         f"{name!r} is no adapter (`loracle adapters` lists them) and has no"
-        f" ':' as package.module:name and path/to/file.py:name have{hint}"
+        f" ':' as package.module:name and path/to/file.py:name have{nearest(name, ADAPTERS)}"
     )

@@ -12,7 +12,10 @@ from loracle.bench.accuracy import OutputAccuracy
 from loracle.bench.laws import PowerLaw
 from loracle.bench.request import BenchRequest
 
-__all__ = ["BenchResult", "Row", "Skipped", "plain"]
+__all__ = ["SCHEMA", "BenchResult", "Row", "Skipped", "plain"]
+
+SCHEMA = "loracle-bench/1"
+"""The name of the form of `BenchResult.to_dict`; `loracle schema bench` describes it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class BenchResult:
             for heads, laws in self.laws.items()
         }
         found = {
+            "schema": SCHEMA,
             "loracle": __version__,
             "command": self.request.command,
             "request": _request_dict(self.request),

@@ -22,7 +22,10 @@ from loracle_reference.minimax import minimax_degree
 from loracle_reference.monomials import monomial_count
 from loracle_reference.norm_conditions import rank_exponent, required_degree
 
-__all__ = ["Transition", "TransitionRow", "find_transition", "positive_numbers", "sheet"]
+__all__ = ["SCHEMA", "Transition", "TransitionRow", "find_transition", "positive_numbers", "sheet"]
+
+SCHEMA = "loracle-bench-transition/1"
+"""The name of the form of `Transition.to_dict`."""
 
 _LARGEST_SCORE = 100
 """Of degree above 100: no rank comes near any length, and polynomials take long to find."""
@@ -74,7 +77,7 @@ class Transition:
         """As plain data for JSON."""
         found = asdict(self)
         found["rows"] = [asdict(row) for row in self.rows]
-        return {"loracle": __version__, "command": self.command, **found}
+        return {"schema": SCHEMA, "loracle": __version__, "command": self.command, **found}
 
 
 def find_transition(

@@ -107,10 +107,14 @@ class Evidence:
         intermediates rounded elsewhere, where a value near a tie may go the other way."""
         if self.truth.size < _FEWEST_FOR_ECHO or not np.isfinite(hypothesis).all():
             return False
+        near, far = self._norms(hypothesis)
+        return near <= _ECHO * far
+
+    def _norms(self, hypothesis: Array) -> tuple[float, float]:
+        """The distances to the hypothesis and to the truth, in the Frobenius norm."""
         with np.errstate(invalid="ignore", over="ignore"):
             near = float(np.linalg.norm(self.computed - hypothesis))
-            far = float(np.linalg.norm(self.computed - self.truth))
-        return near <= _ECHO * far
+            return near, float(np.linalg.norm(self.computed - self.truth))
 
     def bits(self, hypothesis: Array) -> float:
         """How much a match says: per entry, the bits by which the error exceeds the slack and the
@@ -125,6 +129,14 @@ class Evidence:
             return 0.0
         ratio = self._error / max(self.slack, near, 1e-300)
         return entries * min(math.log2(ratio), _MOST_BITS) if ratio > 1 else 0.0
+
+    def bits_of_echo(self, hypothesis: Array) -> float:
+        """The same of an echo, whose few stray entries say nothing of the others: by the norms."""
+        if not self.echoed_by(hypothesis):
+            return 0.0
+        near, far = self._norms(hypothesis)
+        entries = min(self.truth.size, _MOST_ENTRIES)
+        return entries * min(math.log2(far / near), _MOST_BITS) if near else entries * _MOST_BITS
 
     def most_bits(self) -> float:
         """What a match can say that is not the very result."""

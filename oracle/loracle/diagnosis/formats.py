@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from loracle_reference.floating_point import FORMATS, round_to_format
 
-__all__ = ["PRECISIONS", "coarser_than", "rounded"]
+__all__ = ["PRECISIONS", "coarser_than", "cut_to_tf32", "rounded"]
 
 PRECISIONS = {**{name: form.precision for name, form in FORMATS.items()}, "tf32": 11}
 """Bits of the significand, the hidden one included. TF32 has the range of float32."""
@@ -22,8 +22,15 @@ def coarser_than(dtype: str) -> tuple[str, ...]:
 
 def rounded(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
     """To nearest, ties to even, in a format of this module."""
-    if name != "tf32":
-        return round_to_format(values, name)
+    return _to_tf32(values, np.rint) if name == "tf32" else round_to_format(values, name)
+
+
+def cut_to_tf32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Toward zero, as where a tensor core leaves the lower bits of float32 unread."""
+    return _to_tf32(values, np.trunc)
+
+
+def _to_tf32(values: npt.NDArray[np.float64], to_integer: np.ufunc) -> npt.NDArray[np.float64]:
     _, exponent = np.frexp(values)
-    spacing = exponent - PRECISIONS[name]
-    return np.asarray(np.ldexp(np.rint(np.ldexp(values, -spacing)), spacing))
+    spacing = exponent - PRECISIONS["tf32"]
+    return np.asarray(np.ldexp(to_integer(np.ldexp(values, -spacing)), spacing))

@@ -74,7 +74,8 @@ def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
         wrong = hypothesis.wrong_truth(evidence)
         if wrong is not None and _is_near(hypothesis, wrong, evidence):
             explained += 1
-            bits += evidence.bits(wrong)
+            echo = evidence.bits_of_echo(wrong) if hypothesis.echo else 0.0
+            bits += max(evidence.bits(wrong), echo)
             worst = max(worst, evidence.closeness(wrong, hypothesis.factor_in(evidence)))
             blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
         elif not hypothesis.echo:

@@ -16,7 +16,7 @@ from loracle.diagnosis.attention_forms import (
     projection_of,
 )
 from loracle.diagnosis.evidence import Evidence
-from loracle.diagnosis.formats import coarser_than, rounded
+from loracle.diagnosis.formats import coarser_than, cut_to_tf32, rounded
 from loracle.diagnosis.hypothesis import Hypothesis
 
 __all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS", "ROUNDED_TO", "rounding"]
@@ -41,6 +41,21 @@ def rounding(
             return wrong(evidence, lambda array: rounded(array, form))
 
     explanation = f"{{output}} is what {place} rounded to {_SAID.get(form, form)} gives"
+    return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
+
+
+def _cut_off(
+    place: str, term: str, wrong: Callable[[Evidence, Callable[[Array], Array]], Array]
+) -> Hypothesis:
+    """The same of a tensor core that leaves the lower bits of float32 unread."""
+
+    def wrong_truth(evidence: Evidence) -> Array | None:
+        if "tf32" not in coarser_than(evidence.dtype):
+            return None
+        with np.errstate(all="ignore"):
+            return wrong(evidence, cut_to_tf32)
+
+    explanation = f"{{output}} is what {place} cut off to tf32 gives"
     return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
 
 
@@ -83,6 +98,23 @@ def _layer(evidence: Evidence, stored: Stored) -> Array:
     return value.reshape(evidence.truth.shape)
 
 
+def _product_with_b(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    """The operands of that one product alone, forward and backward, as where a convolution takes
+    its place: cuDNN's compute in TF32 by default, torch's matrix products do not."""
+    layer = linear_forms.layer_of(evidence)
+    hidden, upstream = to_format(layer.x @ layer.a.T), to_format(layer.scaling * layer.upstream)
+    b = to_format(layer.b)
+    if evidence.output == "output":
+        value = layer.x @ layer.weight.T + layer.scaling * (hidden @ b.T)
+    elif evidence.output == "grad_x":
+        value = layer.upstream @ layer.weight + upstream @ b @ layer.a
+    elif evidence.output == "grad_lora_a":
+        value = (upstream @ b).T @ layer.x
+    else:
+        value = upstream.T @ hidden
+    return value.reshape(evidence.truth.shape)
+
+
 def _every_operand(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
     """As on a tensor core: what enters a product is rounded, its sum is not."""
     if evidence.contract.name == "lora-linear":
@@ -117,6 +149,12 @@ _WHOLE = (
     ("every operand of a product", _every_operand),
     ("the result", _result),
 )
+_WITH_B = "the operands of the product with B"
+_CUT_OFF = (
+    ("every input", "whole", _all_inputs),
+    ("every operand of a product", "whole", _every_operand),
+    (_WITH_B, "lora", _product_with_b),
+)
 
 LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
     hypothesis
@@ -124,8 +162,9 @@ LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
     for hypothesis in (
         *(rounding(place, form, term, _of_layer(place)) for place, term in _LAYER_PLACES),
         *(rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
+        rounding(_WITH_B, form, "lora", _product_with_b),
     )
-)
+) + tuple(_cut_off(place, term, wrong) for place, term, wrong in _CUT_OFF)
 
 
 def _of_step(place: str) -> Callable[[Evidence, Callable[[Array], Array]], Array]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from loracle.contracts import Contract, infer_contract
+from loracle.contracts import Contract, how_to_take_by_name, infer_contract
 from loracle.declaration import Declaration
 from loracle.errors import UsageError
 from loracle.harness.messages import LoadedKernel, Parameter
@@ -60,9 +60,11 @@ def _check_parameters(answer: LoadedKernel, contract: Contract) -> None:
     by_name = {p.name for p in answer.parameters if p.by_name}
     missing = [name for name in contract.parameters if name not in by_name]
     if missing and not any(p.takes_rest for p in answer.parameters):
+        positional = {p.name for p in answer.parameters if not p.by_name}
         raise UsageError(
             f"{answer.name} does not take {', '.join(missing)} by name;"
-            f" {contract.name} passes {', '.join(contract.parameters)}"
+            f" {contract.name} passes {', '.join(contract.parameters)};"
+            f" {how_to_take_by_name(positional)}"
         )
     required = [
         p.name for p in answer.parameters if p.required and p.name not in contract.parameters
@@ -78,13 +80,15 @@ class _Signature:
     """Stands in the parent for a kernel that lives in a child, to be asked for its parameters."""
 
     def __init__(self, parameters: Sequence[Parameter] | None) -> None:
-        self.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY)
-                for p in parameters or ()
-                if p.by_name
-            ]
-        )
+        known = [inspect.Parameter(p.name, _kind(p)) for p in parameters or ()]
+        self.__signature__ = inspect.Signature(sorted(known, key=lambda p: p.kind))
 
     def __call__(self, **arguments: object) -> NoReturn:
         raise TypeError("the kernel is in another process")
+
+
+def _kind(parameter: Parameter) -> inspect._ParameterKind:
+    if parameter.takes_rest:
+        return inspect.Parameter.VAR_KEYWORD
+    by_name = parameter.by_name
+    return inspect.Parameter.KEYWORD_ONLY if by_name else inspect.Parameter.POSITIONAL_ONLY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -179,6 +181,7 @@ class ForkedChild(_Child):
         super().__init__()
 
     def _start(self, channel: socket.socket) -> int:
+        _prepare_to_fork()
         with warnings.catch_warnings():
             # Python 3.12 warns of forks beside threads; the child uses one thread of torch and
             # takes no lock of the parent's.
@@ -211,6 +214,18 @@ class ForkedChild(_Child):
         except ChildProcessError:
             return 0
         return os.waitstatus_to_exitcode(status)
+
+
+_forks = itertools.count(1)
+
+
+def _prepare_to_fork() -> None:
+    """Where one child was forked and now another, there will be more: import for all of them what
+    each would import, for most of a second, at its first backward pass with an upstream gradient
+    (torch/autograd/__init__.py, _make_grads)."""
+    if next(_forks) == 2 and "torch" in sys.modules:
+        with contextlib.suppress(ImportError):
+            import_module("torch.fx.experimental.symbolic_shapes")
 
 
 class FreshInterpreter(_Child):

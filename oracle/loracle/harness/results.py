@@ -93,10 +93,9 @@ def change(now: torch.Tensor, before: torch.Tensor, strides: tuple[int, ...]) ->
     if now.stride() != strides:
         return f"its strides are now {now.stride()}, were {strides}"
     bits = _BITS[now.element_size()]
-    differs = now.view(bits) != before.view(bits)
-    count = int(differs.sum())
-    if not count:
+    if torch.equal(now.view(bits), before.view(bits)):
         return None
+    count = int((now.view(bits) != before.view(bits)).sum())
     largest = (now.double() - before.double()).abs().max().item()
     return f"{count} of {now.numel()} elements differ, by up to {largest:.3g}"
 

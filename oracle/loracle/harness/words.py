@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from loracle.errors import nearest
 
 __all__ = ["in_one_line", "nearest", "nearest_dtype", "one_line"]
 
 _MOST_CHARACTERS = 500
-
-
-def nearest(name: str, candidates: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing where no candidate is near."""
-    close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 _SHORT = {

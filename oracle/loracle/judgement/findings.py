@@ -142,11 +142,8 @@ class Collector:
         summary.cases += 1
         self.cases += 1
         latest = self._add_problems(case, observation, summary)
-        reference = self._decided(reference, observation)
-        for output in self.outputs:
-            if output not in observation.outputs:
-                continue
-            runs = self._judged(reference, observation, output)
+        reference, judged_runs = self._decided(reference, observation)
+        for output, runs in judged_runs.items():
             judged = max(runs, key=lambda run: run.badness)
             self._count(summary, output, judged)
             self._add_to_bias(reference, output, runs)
@@ -198,23 +195,30 @@ class Collector:
         everything = [*structural, *judged, *biased]
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
 
-    def _decided(self, reference: CaseReference, observation: Observation) -> CaseReference:
+    def _decided(
+        self, reference: CaseReference, observation: Observation
+    ) -> tuple[CaseReference, dict[str, list[_Judged]]]:
         """The reference with a truth fine enough to tell fail from not fail for every output, or
-        as fine as truths get; the outputs that it does not decide are counted."""
+        as fine as truths get, and what is judged by it; the outputs that it does not decide are
+        counted."""
 
-        def undecided(known: CaseReference) -> list[str]:
-            return [
-                output
+        def judged(known: CaseReference) -> dict[str, list[_Judged]]:
+            return {
+                output: self._judged(known, observation, output)
                 for output in self.outputs
                 if output in observation.outputs
-                and any(run.judgement.undecided for run in self._judged(known, observation, output))
-            ]
+            }
 
-        if not undecided(reference):
-            return reference
-        decided = reference.decided(lambda known: bool(undecided(known)))
-        self.undecided += [f"{output} of {reference.case.key}" for output in undecided(decided)]
-        return decided
+        def undecided(runs: dict[str, list[_Judged]]) -> list[str]:
+            return [o for o, each in runs.items() if any(r.judgement.undecided for r in each)]
+
+        runs = judged(reference)
+        if not undecided(runs):
+            return reference, runs
+        decided = reference.decided(lambda known: bool(undecided(judged(known))))
+        runs = judged(decided)
+        self.undecided += [f"{output} of {reference.case.key}" for output in undecided(runs)]
+        return decided, runs
 
     def _judged(
         self, reference: CaseReference, observation: Observation, output: str

@@ -10,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
+import math
 import os
 import tempfile
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import flint
 import ml_dtypes
@@ -54,6 +58,16 @@ _UNRELATED = {
     "vectors",
 }
 """Packages on which no cached number depends."""
+
+_Known = tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]]
+"""Truth, proven bounds and null of one case."""
+
+_MOST_BYTES = 1 << 25
+"""Of the files whose contents are held in memory."""
+
+_read: OrderedDict[Path, tuple[tuple[int, int, int], _Known]] = OrderedDict()
+"""What was read last, as long as the file is the same (inode, size, time): many kernels are judged
+on the same cases."""
 
 _HIGHEST_PRECISION = 64 * DEFAULT_PRECISION
 
@@ -100,7 +114,7 @@ def reference_of(case: Case, machine: MachineModel, plan: str | None = None) -> 
         null = calibrate(contract, inputs, machine, truth)
         loaded = truth, proven, null
         if path is not None:
-            _store(path, *loaded)
+            _store(path, loaded)
     return CaseReference(case, inputs, *loaded)
 
 
@@ -135,11 +149,10 @@ def _code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def _store(
-    path: Path, truth: dict[str, Enclosure], proven: dict[str, ProvenBound], null: dict[str, Null]
-) -> None:
+def _store(path: Path, known: _Known) -> None:
     """Write atomically; a cache that cannot be written is no error."""
-    arrays: dict[str, np.ndarray] = {"outputs": np.array(list(truth))}
+    truth, proven, null = known
+    arrays: dict[str, np.ndarray] = {}
     for name in truth:
         arrays[f"{name}/high"] = truth[name].high
         arrays[f"{name}/low"] = truth[name].low
@@ -157,8 +170,12 @@ def _store(
                 null[name].systematic,
             ]
         )
+    # One array of all numbers: to open an array of an archive takes longer than to read it.
+    numbers = np.concatenate([np.ravel(array) for array in arrays.values()])
+    shapes = {name: array.shape for name, array in arrays.items()}
+    index = np.array(json.dumps({"outputs": list(truth), "shapes": shapes}))
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, numbers=numbers, index=index)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -170,23 +187,35 @@ def _store(
             os.unlink(temporary)
 
 
-def _load(
-    path: Path,
-) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]] | None:
+def _load(path: Path) -> _Known | None:
     """None if there is no entry, or none that can be read."""
     try:
+        state = path.stat()
+        stamp = state.st_ino, state.st_size, state.st_mtime_ns
+        if path in _read and _read[path][0] == stamp:
+            _read.move_to_end(path)
+            return _read[path][1]
         with np.load(path, allow_pickle=False) as stored:
-            return _unpacked(dict(stored))
+            known = _unpacked(stored["numbers"], json.loads(str(stored["index"])))
     # TypeError: a bare array in place of an archive.
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
         return None
+    _read[path] = stamp, known
+    while len(_read) > 1 and sum(size for (_, size, _), _ in _read.values()) > _MOST_BYTES:
+        _read.popitem(last=False)
+    return known
 
 
-def _unpacked(
-    arrays: dict[str, np.ndarray],
-) -> tuple[dict[str, Enclosure], dict[str, ProvenBound], dict[str, Null]]:
+def _unpacked(numbers: np.ndarray, index: dict[str, Any]) -> _Known:
+    # They are shared by all that ask for this case.
+    numbers.flags.writeable = False
+    arrays, start = {}, 0
+    for name, shape in index["shapes"].items():
+        end = start + math.prod(shape)
+        arrays[name] = numbers[start:end].reshape(shape)
+        start = end
     truth, proven, null = {}, {}, {}
-    for name in arrays["outputs"].tolist():
+    for name in index["outputs"]:
         overflow_free, tolerance, deviation, *others = arrays[f"{name}/scalars"].tolist()
         truth[name] = Enclosure(*(arrays[f"{name}/{part}"] for part in ("high", "low", "radius")))
         proven[name] = ProvenBound(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -37,7 +38,11 @@ class AtomicFile:
         try:
             handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=folder)
         except OSError as error:
-            raise UsageError(f"cannot write {self._shown}: {error.strerror}: {folder}") from None
+            # Where the system has files of its own alone, it denies the folder that is there.
+            why = "" if error.errno == errno.ENOENT else f": {error.strerror}"
+            raise UsageError(
+                f"cannot write {self._shown}: no file can be made in {folder}{why}"
+            ) from None
         os.close(handle)
         self._temporary = Path(name)
         return self

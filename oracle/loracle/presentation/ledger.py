@@ -94,19 +94,19 @@ def _print_table(document: dict[str, Any], console: Console) -> None:
     """Label, title, what became of the text as it stands, and the evidence for what holds."""
     records = {record["label"]: record for record in document["records"]}
     console.print("statement, title, what became of it as printed, evidence for what holds\n")
-    widest = max(len(label) for label in records)
+    rows = {label: _row(record) for label, record in records.items()}
+    widest = [max(len(cell) for cell in column) for column in zip(*rows.values(), strict=True)]
+    # Shared by the tables of all sections; where it is too narrow, they are wrapped alike.
+    fits = sum(widest) + 2 * len(widest) <= console.width
     for section, labels in SECTIONS.items():
         console.print(Text(section, style="bold"))
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-        table.add_column(min_width=widest, no_wrap=True)
-        table.add_column(ratio=2)
-        table.add_column(ratio=1)
-        table.add_column(ratio=1)
-        table.expand = True
+        table.add_column(min_width=widest[0], no_wrap=True)
+        for width, ratio in zip(widest[1:], (2, 1, 1), strict=True):
+            table.add_column(min_width=width) if fits else table.add_column(ratio=ratio)
+        table.expand = not fits
         for label in labels:
-            record = records[label]
-            status = Text(record["as_printed"], style=_STYLES.get(record["as_printed"], "red"))
-            table.add_row(label, record["title"], status, record["evidence"]["corrected"])
+            table.add_row(*rows[label])
         console.print(table)
         console.print()
     counts: dict[str, int] = {}
@@ -115,6 +115,13 @@ def _print_table(document: dict[str, Any], console: Console) -> None:
     listed = ", ".join(f"{counts[status]} {status}" for status in _STYLES if status in counts)
     console.print(f"{len(records)} statements as printed: {listed}.", soft_wrap=True)
     console.print('One of them in full: loracle ledger "Lemma 3.2"')
+
+
+def _row(record: dict[str, Any]) -> tuple[Text, Text, Text, Text]:
+    """Label, title, what became of it as printed, evidence for what holds."""
+    status = Text(record["as_printed"], style=_STYLES.get(record["as_printed"], "red"))
+    corrected = Text(record["evidence"]["corrected"])
+    return Text(record["label"]), Text(record["title"]), status, corrected
 
 
 def _print_record(record: dict[str, Any], console: Console) -> None:
@@ -138,7 +145,7 @@ def _print_record(record: dict[str, Any], console: Console) -> None:
         console.print()
         console.print(Text(lines[0], style="bold"))
         for line in lines[1:]:
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
 def _print_part(part: dict[str, Any], console: Console) -> None:
@@ -163,9 +170,10 @@ def _print_part(part: dict[str, Any], console: Console) -> None:
         lines.append(f"evidence: {evidence}")
     for line in lines:
         text = line.lstrip()
-        console.print(Padding(Text(text), (0, 0, 0, 2 + len(line) - len(text))))
+        indent = (0, 0, 0, 2 + len(line) - len(text))
+        console.print(Padding(Text(text), indent, expand=False))
 
 
 def _print_formula(name: str, latex: str, console: Console) -> None:
     console.print(f"{name}:", markup=False)
-    console.print(Padding(Text(plain_formula(latex)), (0, 0, 0, 4)))
+    console.print(Padding(Text(plain_formula(latex)), (0, 0, 0, 4), expand=False))

@@ -16,6 +16,8 @@ from loracle.generation import REGIMES
 
 __all__ = ["adapter_list", "contract_text", "regime_table"]
 
+_PROSE = 90
+
 
 def adapter_list(adapters: Sequence[Adapter]) -> Group:
     """Of each adapter: name, versions found, contracts, what it is, what is declared for it, and,
@@ -37,7 +39,7 @@ def adapter_list(adapters: Sequence[Adapter]) -> Group:
         if adapter.remark:
             rows.add_row("note", adapter.remark)
         rows.add_row("install", adapter.install)
-        parts.append(Padding(rows, (0, 0, 1, 2)))
+        parts.append(Padding(rows, (0, 0, 1, 2), expand=False))
     return Group(*parts)
 
 
@@ -62,7 +64,7 @@ def contract_text() -> Group:
     parts: list[Text | Padding] = []
     for contract in CONTRACTS.values():
         parts.append(Text(contract.name, style="bold"))
-        parts.append(Padding(_signature(contract), (0, 0, 1, 2)))
+        parts.append(Padding(_signature(contract), (0, 0, 1, 2), expand=False))
     parts.append(Text("The formulas, argument by argument: docs/validate-a-kernel.md, Contracts"))
     return Group(*parts)
 
@@ -70,7 +72,9 @@ def contract_text() -> Group:
 def regime_table() -> Table:
     """One row per regime: name, contracts, which bugs need it to be seen, and whether a default run
     has it."""
-    table = _table("regime", "contracts", "reveals")
+    table = _table("regime", "contracts")
+    # Prose, which is read in lines, in a file too.
+    table.add_column("reveals", max_width=_PROSE)
     for regime in REGIMES.values():
         contracts = "\n".join(name for name in CONTRACTS if name in regime.makers)
         reveals = f"On request: {regime.reveals}" if regime.on_request else regime.reveals

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from loracle.presentation.terminal import STYLES, headline
 from loracle.report import Finding, Verdict
@@ -21,8 +22,10 @@ class ProgressDisplay:
     from this one, and a thread that holds a lock at that moment would hold it for ever.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, judged: str) -> None:
+        """judged: what is, which every line on stderr begins with."""
         self._console = console
+        self._judged = judged
         self._told: set[tuple[str, str | None]] = set()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -44,7 +47,8 @@ class ProgressDisplay:
         self._bar.update(self._task, completed=done, total=total, description=description)
         if latest is not None and (latest.verdict, latest.output) not in self._told:
             self._told.add((latest.verdict, latest.output))
-            self._console.print(headline(latest))
+            where = f"{self._judged}, case {done} of {total}: "
+            self._console.print(Text(where, style="dim").append_text(headline(latest)))
         self._bar.refresh()
 
     def __enter__(self) -> ProgressDisplay:

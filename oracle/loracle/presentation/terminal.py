@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import sys
 from collections.abc import Sequence
+from typing import IO, TextIO, cast
 
 from rich import box
 from rich.console import Console
@@ -36,15 +40,52 @@ STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
 _MINIMUM_WIDTH = 72
 _LOG_WIDTH = 100
 
+_UNBROKEN = 10_000
+"""Columns where nobody sees columns: in a file or a pipe a line ends where its text does."""
+
 _WHAT_IS_COUNTED = "{} cases; the other columns count outputs of cases"
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that takes text literally, with colours only on a terminal without NO_COLOR."""
+    """A console that takes text literally, with colours only on a terminal without NO_COLOR.
+
+    In a file or a pipe lines are as long as their text, unless COLUMNS says otherwise, and have no
+    blanks at the end."""
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    # Not console.is_terminal, which FORCE_COLOR sets in a pipe too.
+    if not console.file.isatty():
+        console.file = cast("IO[str]", _Trimmed(stderr=stderr))
+        if "COLUMNS" not in os.environ:
+            console.width = _UNBROKEN
     if console.width < _MINIMUM_WIDTH:
         console.width = _MINIMUM_WIDTH
     return console
+
+
+class _Trimmed(io.TextIOBase):
+    """stdout or stderr, whichever they are at the time, without blanks at the ends of lines."""
+
+    _BLANKS = re.compile(r"[ \t]+(?=\n)")
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__()
+        self._stderr = stderr
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream behind: rich draws lines as that allows."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._BLANKS.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    @property
+    def _stream(self) -> TextIO:
+        return sys.stderr if self._stderr else sys.stdout
 
 
 def show(report: Report, console: Console) -> None:
@@ -160,7 +201,7 @@ def show_finding(finding: Finding, console: Console, also: Sequence[Finding] = (
         rows.add_row("error", Text("\n".join(error_lines(finding))))
     for other in also:
         rows.add_row("also", in_brief(other))
-    console.print(Padding(rows, (0, 0, 0, 2)))
+    console.print(Padding(rows, (0, 0, 0, 2), expand=False))
     if finding.replay:
         # A command that is to be copied must not be broken into lines.
         console.print(Text.assemble(("  replay      ", "dim"), finding.replay), soft_wrap=True)

@@ -90,7 +90,8 @@ def command(
         if inputs_path is not None:
             # Before the run, which may be that of a kernel that hangs.
             file.write(inputs_as_bytes(case, inputs, suffix))
-        with ProgressDisplay(make_console(stderr=True)) as display:
+        judged = target or str(data["kernel"])
+        with ProgressDisplay(make_console(stderr=True), judged) as display:
             again = rerun.rerun(data, finding, target, display.update)
         files.write(again)
         console = make_console(stderr=files.to_stdout)

@@ -13,7 +13,7 @@ from loracle.corpus.entry import Entry
 from loracle.errors import UsageError
 from loracle.request import checked_dtype
 
-__all__ = ["SEEDS", "Claim", "Expectation", "claims_of", "drawn", "every", "selected"]
+__all__ = ["SEEDS", "Claim", "Expectation", "claims_of", "drawn", "drawn_seed", "every", "selected"]
 
 SEEDS = (0, 1, 2, 3, 4)
 """Of a full run."""
@@ -71,7 +71,7 @@ def drawn(entries: Iterable[Entry], dtypes: Sequence[str], seeds: Sequence[int])
     one in one of those in which it is right, and all its exemptions.
 
     The seed is drawn by contract and dtype, so that kernels share their references; which it is
-    differs between dtypes and between contracts.
+    differs between dtypes and between contracts. An exemption is tried with this seed first.
     """
     claims: list[Claim] = []
     for entry in entries:
@@ -81,9 +81,12 @@ def drawn(entries: Iterable[Entry], dtypes: Sequence[str], seeds: Sequence[int])
             among = [dtype for dtype in offered if dtype in dtypes]
             if among:
                 dtype = among[number % len(among)]
-                seed = _seed(entry.contract, dtype, seeds)
+                seed = drawn_seed(entry.contract, dtype, seeds)
                 claims += [c for c in claims_of(entry, (dtype,), (seed,)) if not c.is_exemption]
-        claims += [c for c in claims_of(entry, dtypes, seeds) if c.is_exemption]
+        for dtype in dtypes:
+            first = seeds.index(drawn_seed(entry.contract, dtype, seeds))
+            rotated = (*seeds[first:], *seeds[:first])
+            claims += [c for c in claims_of(entry, (dtype,), rotated) if c.is_exemption]
     return sorted(claims, key=_group)
 
 
@@ -99,7 +102,8 @@ def selected(
     return (every if full else drawn)(entries, checked, seeds)
 
 
-def _seed(contract: str, dtype: str, seeds: Sequence[int]) -> int:
+def drawn_seed(contract: str, dtype: str, seeds: Sequence[int] = SEEDS) -> int:
+    """The seed of the short plan for a contract and a dtype."""
     return seeds[zlib.crc32(f"{contract} {dtype}".encode()) % len(seeds)]
 
 

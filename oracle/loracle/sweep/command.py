@@ -65,10 +65,9 @@ def sweep(
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.presentation.terminal import make_console
     from loracle.sweep.engine import dask_engine
-    from loracle.sweep.run import checked_seeds, orders_of
+    from loracle.sweep.run import check_order, checked_seeds, orders_of
     from loracle.sweep.run import sweep as run_sweep
 
-    engine = dask_engine(scheduler, jobs)
     options = {
         "contract": contract,
         "device": device,
@@ -77,10 +76,14 @@ def sweep(
         "regimes": regimes or None,
         "expected_failures": expected_failures,
     }
-    orders = orders_of(targets, dtypes, checked_seeds(seeds), options)
+    seeds_ = checked_seeds(seeds)
+    orders = orders_of(targets, dtypes, seeds_, options)
+    for order in orders[:: len(seeds_)]:
+        check_order(order)
     console = make_console()
     with ExitStack() as stack:
         file = None if json_path is None else stack.enter_context(AtomicFile(json_path))
+        engine = dask_engine(scheduler, jobs)
         report = run_sweep(orders, engine, lambda *progress: _show_run(console, *progress))
         if file is not None:
             file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")

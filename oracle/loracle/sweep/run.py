@@ -6,10 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loracle.errors import UsageError
-from loracle.request import checked_dtype, checked_seed
+from loracle.expectations.entries import read_entries
+from loracle.harness import KernelProcess
+from loracle.request import (
+    checked_contract,
+    checked_dtype,
+    checked_machine,
+    checked_plan,
+    checked_seed,
+    chosen_cases,
+)
 from loracle.sweep.engine import Engine
+from loracle.validation import only_contract
 
-__all__ = ["SCHEMA", "checked_seeds", "orders_of", "sweep"]
+__all__ = ["SCHEMA", "check_order", "checked_seeds", "orders_of", "sweep"]
 
 SCHEMA = "loracle-sweep/1"
 
@@ -44,6 +54,21 @@ def orders_of(
         for dtype in dict.fromkeys(dtypes)
         for seed in seeds
     ]
+
+
+def check_order(order: Mapping[str, Any]) -> None:
+    """Raises UsageError on what a run would refuse before it has loaded its kernel: no machine need
+    be asked for that."""
+    target, dtype = order["kernel"], order["dtype"]
+    wanted = checked_contract(order.get("contract"))
+    checked_machine(order.get("machine"), dtype)
+    KernelProcess(target, contract=wanted, dtype=dtype, device=order.get("device", "cpu"))
+    known = wanted or only_contract(target)
+    checked_plan(order.get("plan"), known)
+    if known is not None:
+        chosen_cases(known, dtype, order["seed"], None, order.get("regimes"), None)
+    if order.get("expected_failures") is not None:
+        read_entries(order["expected_failures"])
 
 
 def sweep(

@@ -41,6 +41,8 @@ class KernelTests:
         self.options["seed"] = checked_seed(options.get("seed", 0))
         for name in ("regimes", "only_cases"):
             self.options[name] = checked_names(name, options.get(name))
+        self.told: set[str] = set()
+        """The regimes whose tests have failed in this process, and so have shown their findings."""
         self._process: SharedProcess | None = None
 
     @cached_property

@@ -3,25 +3,29 @@ skip."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import pytest
 
 from loracle.contracts import CONTRACTS
 from loracle.errors import UsageError
 from loracle.presentation.expected import expected_line
-from loracle.report import ExpectedFailure, Report
+from loracle.report import ExpectedFailure, Finding, Report, Verdict
 from loracle.testing.conformance import Part
 from loracle.testing.kernel_tests import WHOLE
 from loracle.testing.properties import EXPECTED, NOT_JUDGED, SUSPECT
 from loracle.testing.words import failure_text, in_brief
 
-__all__ = ["settle"]
+__all__ = ["settle", "untold"]
 
 
 def settle(part: Part, node: pytest.Item) -> Report:
     """Judge the part; returns its report if it passes.
 
     Ends the test by pytest's own means otherwise: it fails, without a traceback, or is skipped if
-    nothing could be judged.
+    nothing could be judged, or if the whole has nothing to add to what the tests of its regimes,
+    which have failed, have shown.
     """
     if part.part != WHOLE and (reason := part.tests.worn_out):
         pytest.fail(f"not run: {reason} in the tests before", pytrace=False)
@@ -33,20 +37,61 @@ def settle(part: Part, node: pytest.Item) -> Report:
         _record(node, NOT_JUDGED, f"{report.kernel}: {skipped['what']}: {skipped['reason']}")
     if report.cases == 0 and not report.findings:
         pytest.skip(_why_nothing(report))
+    told = [name for name in part.tests.regimes if name in part.tests.told]
+    if part.part != WHOLE or not told:
+        return _settled(report, part, node)
+    rest = untold(report, told)
+    if _fails(rest, part):
+        pytest.fail(failure_text(rest, WHOLE, rest.expected_failures, told), pytrace=False)
+    _record_suspect(rest, part, node)
+    brief = in_brief(report, report.expected_failures)
+    pytest.skip(f"nothing to add to the tests of {', '.join(told)}: {brief}")
+
+
+def _settled(report: Report, part: Part, node: pytest.Item) -> Report:
     if _fails(report, part):
-        pytest.fail(failure_text(report, part.part, _expected(report, part)), pytrace=False)
+        if part.part != WHOLE:
+            part.tests.told.add(part.part)
+        text = failure_text(report, part.part, _expected(report, part))
+        pytest.fail(text, pytrace=False)
     failed = [one for one in _expected(report, part) if one.state == "failed"]
     for one in failed:
         _record(node, EXPECTED, f"{report.kernel}, {report.dtype}: {expected_line(one)}")
     if failed and part.part != WHOLE:
         pytest.xfail("; ".join(dict.fromkeys(one.reason for one in failed)))
-    if report.findings or (report.verdict != "pass" and part.part == WHOLE):
-        _record(
-            node,
-            SUSPECT,
-            f"{report.kernel}, {part.name}: {in_brief(report, _expected(report, part))}",
-        )
+    _record_suspect(report, part, node)
     return report
+
+
+def _record_suspect(report: Report, part: Part, node: pytest.Item) -> None:
+    if report.findings or (report.verdict != "pass" and part.part == WHOLE):
+        brief = in_brief(report, _expected(report, part))
+        _record(node, SUSPECT, f"{report.kernel}, {part.name}: {brief}")
+
+
+def untold(report: Report, told: Collection[str]) -> Report:
+    """What the report on the whole says beside what the tests of the regimes `told` have shown: a
+    bias across cases, and what concerns other regimes too. A pass if there is nothing."""
+    findings = [
+        f for f in report.findings if f.across_cases or not _regimes_of(f, report) <= {*told}
+    ]
+    expected = [e for e in report.expected_failures if e.state == "unknown" or e.regime not in told]
+    outdated = any(one.outdated for one in expected)
+    verdict: Verdict = "suspect" if findings or outdated else "pass"
+    if any(finding.verdict == "fail" for finding in findings):
+        verdict = "fail"
+    return replace(report, verdict=verdict, findings=findings, expected_failures=expected)
+
+
+def _regimes_of(finding: Finding, report: Report) -> set[str]:
+    """The regimes that have such cases; all that have any for what concerns the call as a whole."""
+    counted = "fail" if finding.verdict == "fail" else "suspect"
+    found = {finding.regime}
+    for name, regime in report.regimes.items():
+        counts = regime.outputs.get(finding.output) if finding.output else regime
+        if counts is not None and getattr(counts, counted):
+            found.add(name)
+    return found
 
 
 def _record(node: pytest.Item, name: str, text: str) -> None:

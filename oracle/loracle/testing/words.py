@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 
@@ -30,9 +30,15 @@ def in_brief(report: Report, expected: Sequence[ExpectedFailure]) -> str:
     return f"{report.verdict}: {'; '.join(dict.fromkeys(told))}"
 
 
-def failure_text(report: Report, part: str, expected: Sequence[ExpectedFailure] = ()) -> str:
+def failure_text(
+    report: Report,
+    part: str,
+    expected: Sequence[ExpectedFailure] = (),
+    told: Collection[str] = (),
+) -> str:
     """Why a test fails: in brief, and then as the command line says it. part: the regime, the case
-    or the whole; expected: the entries that the test answers for."""
+    or the whole; expected: the entries that the test answers for; told: the regimes whose findings
+    are shown elsewhere, and are not in a report of the whole."""
     stream = io.StringIO()
     console = Console(
         file=stream,
@@ -45,7 +51,7 @@ def failure_text(report: Report, part: str, expected: Sequence[ExpectedFailure] 
     )
     console.print(in_brief(report, expected), soft_wrap=True)
     console.print()
-    if part == WHOLE:
+    if part == WHOLE and not told:
         show(report, console)
         return _trimmed(stream)
     where = f"{report.dtype}, {report.device}, seed {report.seed}, {part}"
@@ -55,6 +61,8 @@ def failure_text(report: Report, part: str, expected: Sequence[ExpectedFailure] 
         show_finding(finding, console)
     for note in report.notes:
         console.print(f"note: {note}")
+    if told:
+        console.print(f"note: what else was found the tests of {', '.join(told)} show")
     for entry in expected:
         if entry.outdated:
             console.print(f"outdated: {expected_line(entry)}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -31,6 +32,12 @@ __all__ = ["adapters"]
     "--jobs", type=int, metavar="N", help="With --judge: so many side by side; 1 if omitted."
 )
 @click.option(
+    "--complete",
+    "earlier_path",
+    metavar="FILE",
+    help="With --judge: keep the rows of this table of --markdown, but for other versions.",
+)
+@click.option(
     "--markdown", "markdown_path", metavar="FILE", help="With --judge: write the table there too."
 )
 def adapters(
@@ -42,13 +49,15 @@ def adapters(
     timeout: float | None,
     device: str | None,
     jobs: int | None,
+    earlier_path: str | None,
     markdown_path: str | None,
 ) -> int:
     """List the third-party kernels that can be judged by name, or those NAMEd: package and version
     found, contracts, what is declared, how to install.
 
-    With --judge they are judged, under each of their contracts. Exits 1 if one of them
-    fails or is suspect, 2 if the usage is bad.
+    With --judge they are judged, under each of their contracts. An interrupted run writes what was
+    judged until then (unless it has several --jobs), and --complete goes on from there. Exits 1 if
+    one in the table fails or is suspect, 2 if the usage is bad.
     """
     from loracle.adapters import ADAPTERS, find_adapter
     from loracle.errors import UsageError
@@ -63,6 +72,7 @@ def adapters(
             "--timeout": timeout,
             "--device": device,
             "--jobs": jobs,
+            "--complete": earlier_path,
             "--markdown": markdown_path,
         }
         for option, value in options.items():
@@ -81,8 +91,8 @@ def adapters(
     from loracle.report import Report
     from loracle.request import checked_count, checked_dtype, checked_seed
     from loracle.spreading import processes
-    from loracle.third_parties.judging import Asked, Outcome, Validate, judged
-    from loracle.third_parties.table import sheet
+    from loracle.third_parties.judging import Asked, Outcome, Validate, judged, with_earlier
+    from loracle.third_parties.table import Earlier, read_table, sheet
 
     where, side_by_side = checked_device(device or "cpu"), 1 if jobs is None else processes(jobs)
     validate = Validate(
@@ -92,54 +102,62 @@ def adapters(
         timeout=60 if timeout is None else timeout,
     )
     wanted = tuple(checked_dtype(dtype) for dtype in dtypes or ("float32", "bfloat16"))
+    earlier = read_table(earlier_path) if earlier_path else Earlier({}, ())
+    if earlier.rows and earlier.on_cpu != (where == "cpu"):
+        raise UsageError(
+            f"--complete {earlier_path}: it was not made on {where}; name another file"
+        )
     errors = make_console(stderr=True)
     if where != "cpu":
         settle_device(where)
 
     def judge_one(asked: Asked) -> Report:
         errors.print(str(asked), style="dim")
-        with ProgressDisplay(errors) as display:
+        with ProgressDisplay(errors, str(asked)) as display:
             report = replace(validate, on_progress=display.update)(asked)
         if report.reason == "interrupted":
             raise KeyboardInterrupt
         return report
 
-    def outcomes_of() -> list[Outcome]:
+    def outcomes_of() -> Iterator[Outcome]:
         if side_by_side == 1:
-            return list(judged(known, wanted, judge_one, device=where))
+            yield from judged(known, wanted, judge_one, device=where, earlier=earlier.rows)
+            return
         with BenchProgress(errors) as display:
-            return list(
-                judged(
-                    known,
-                    wanted,
-                    validate,
-                    device=where,
-                    jobs=side_by_side,
-                    on_outcome=display.update,
-                )
+            yield from judged(
+                known,
+                wanted,
+                validate,
+                device=where,
+                jobs=side_by_side,
+                on_outcome=display.update,
+                earlier=earlier.rows,
             )
 
     with ExitStack() as stack:
         file = stack.enter_context(AtomicFile(markdown_path)) if markdown_path else None
-        table = sheet(outcomes := outcomes_of())
-        if file is not None:
-            file.write(markdown([table], _shown(names, dtypes, cases, seed, device)))
+        outcomes: list[Outcome] = []
+        try:
+            for outcome in outcomes_of():
+                outcomes.append(outcome)  # noqa: PERF402 (what was judged is kept at an interrupt)
+        finally:
+            table = sheet(with_earlier(outcomes, earlier.rows), earlier)
+            if file is not None and table.rows:
+                given = {"--cases": cases, "--seed": seed, "--device": device}
+                command = _shown(names, dtypes, {**given, "--complete": earlier_path})
+                file.write(markdown([table], command))
     show([table], wide_console())
-    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
-    return int(any(report.verdict != "pass" for report in reports))
+    verdicts = {row[table.columns.index("verdict")] for row in table.rows}
+    return int(bool(verdicts - {"pass", "-"}))
 
 
 def _shown(
-    names: tuple[str, ...],
-    dtypes: tuple[str, ...],
-    cases: int | None,
-    seed: int | None,
-    device: str | None,
+    names: tuple[str, ...], dtypes: tuple[str, ...], options: Mapping[str, int | str | None]
 ) -> str:
     """The command that makes the same table again."""
     words = ["loracle", "adapters", *names, "--judge"]
     for dtype in dtypes:
         words += ["--dtype", dtype]
-    for option, value in (("--cases", cases), ("--seed", seed), ("--device", device)):
+    for option, value in options.items():
         words += [] if value is None else [option, str(value)]
     return shlex.join(words)

@@ -166,7 +166,6 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         dtypes=("float64", "float32"),
         left_out="bfloat16, float16: they have no more than ten fraction bits",
         right_in=("bfloat16", "float16"),
-        unnamed_in=("float64", "float32"),
     ),
     _number(
         "argument-rounded",
@@ -174,6 +173,17 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "The upstream gradient is stored in four bits.",
         "algebra: every gradient is linear in G",
         outputs=_GRADIENTS,
+    ),
+    _number(
+        "precision",
+        "convolution_in_tf32",
+        "B is applied by a convolution, in TF32 as cuDNN's are by default.",
+        "https://docs.pytorch.org/docs/stable/notes/cuda.html",
+        hypotheses=("low-precision",),
+        outputs=("output", "grad_x", "grad_lora_a"),
+        dtypes=("float32",),
+        left_out="float64, bfloat16, float16: a float32 convolution alone is computed in TF32",
+        right_in=("float64", "bfloat16", "float16"),
     ),
     _number(
         "precision",

@@ -14,6 +14,7 @@ from loracle.corpus.closed_form import Rows, lora_linear
 __all__ = [
     "accumulated_in_bfloat16",
     "adapter_of_first_call",
+    "convolution_in_tf32",
     "grad_b_written_into_b",
     "grad_x_in_bfloat16",
     "products_in_tf32",
@@ -28,13 +29,33 @@ __all__ = [
 @kernel
 def products_in_tf32(**call: Unpack[LoraLinearCall]) -> Outputs:
     """Ten fraction bits of every argument are read, the others cut off."""
-
-    def cut(t: Tensor) -> Tensor:
-        bits = t.float().view(torch.int32) & ~0x1FFF
-        return bits.view(torch.float32).to(t.dtype)
-
-    read = {k: cut(v) if isinstance(v, Tensor) else v for k, v in call.items()}
+    read = {k: _cut(v) if isinstance(v, Tensor) else v for k, v in call.items()}
     return lora_linear(cast(LoraLinearCall, read))
+
+
+def _cut(t: Tensor) -> Tensor:
+    """To TF32, toward zero."""
+    bits = t.float().contiguous().view(torch.int32) & ~0x1FFF
+    return bits.view(torch.float32).to(t.dtype)
+
+
+@kernel
+def convolution_in_tf32(**call: Unpack[LoraLinearCall]) -> Outputs:
+    """B is applied by a convolution, which a GPU computes in TF32 where there are rows enough."""
+
+    def read(t: Rows, value: Tensor) -> Tensor:
+        return _cut(value) if len(t.x) > 128 and t.x.dtype is torch.float32 else value
+
+    def output(t: Rows) -> Tensor:
+        return t.x @ t.w.T + t.s * (read(t, t.x @ t.a.T) @ read(t, t.b).T)
+
+    def grad_x(t: Rows) -> Tensor:
+        return t.g @ t.w + read(t, t.s * t.g) @ read(t, t.b) @ t.a
+
+    def grad_lora_a(t: Rows) -> Tensor:
+        return (read(t, t.s * t.g) @ read(t, t.b)).T @ t.x
+
+    return lora_linear(call, output=output, grad_x=grad_x, grad_lora_a=grad_lora_a)
 
 
 _FLOAT4 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
