@@ -175,7 +175,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         outputs=_GRADIENTS,
     ),
     _number(
-        "precision",
+        "argument-rounded",
         "convolution_in_tf32",
         "B is applied by a convolution, in TF32 as cuDNN's are by default.",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html",
