@@ -160,7 +160,7 @@ def strict_by_addition(call: LoraMhaCall) -> dict[str, torch.Tensor]:
 
 def strict_by_filling(call: LoraMhaCall) -> dict[str, torch.Tensor]:
     """masked_fill, which lets no gradient pass where it fills."""
-    seen = strict(call["x"].shape[1], causal=call["causal"])
+    seen = strict(call["x"].shape[1], causal=call["causal"], device=call["x"].device)
 
     def back(f: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
         return score_gradient(f, q).masked_fill(~seen, 0.0)
