@@ -226,6 +226,23 @@ def test_two_mistakes_at_once_are_both_named(
     assert not [d for d in diagnose(evidence[:3]) if "together" in d.explanation]
 
 
+def test_a_mean_on_top_of_another_mistake_is_named_in_bfloat16() -> None:
+    """The slack shrinks with the factor for both questions, whether the pair explains a case and
+    whether the factor alone does: else a mean alone seems to, where the slack is wide."""
+
+    def without_last_row(inputs: Inputs) -> Inputs:
+        g = inputs.tensors["grad_output"].copy()
+        g[-1, -1] = 0 if g.shape[0] * g.shape[1] > 1 else g[-1, -1]
+        return with_tensors(inputs, grad_output=g)
+
+    plant = product(on(without_last_row), lambda k: 1 / (k["batch"] * k["length"]))
+    evidence = [
+        replace(one, slack=0.3 * float(np.abs(one.truth).max()))
+        for one in failing("lora-linear", "bfloat16", 0, "grad_lora_b", plant)
+    ]
+    assert set(names(evidence)) == {"dropped-tail", "mean-instead-of-sum"}
+
+
 def test_two_mistakes_of_which_none_is_a_factor_have_no_name() -> None:
     """p2 missing and the target ignored: neither alone fits, and nothing else may be said."""
 

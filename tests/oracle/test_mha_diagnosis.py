@@ -135,9 +135,9 @@ def test_a_planted_mistake_is_named(name: str, output: str, plant: Plant) -> Non
     assert name in names(failing("lora-mha", "float32", SEED, output, plant))
 
 
-def strict(length: int, *, causal: bool) -> torch.Tensor:
+def strict(length: int, *, causal: bool, device: torch.device) -> torch.Tensor:
     """j < i: the first query sees no key."""
-    everything = torch.ones(length, length, dtype=torch.bool)
+    everything = torch.ones(length, length, dtype=torch.bool, device=device)
     return everything.tril(-1) if causal else everything
 
 

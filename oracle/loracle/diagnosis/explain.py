@@ -40,8 +40,8 @@ def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
 
 
 def are_too_few(failing: Sequence[Evidence]) -> bool:
-    """Whether the numbers of these cases say too little to name any mistake, however well it fits,
-    unless the results are the wrong truth to the last bit."""
+    """Whether the numbers of these cases say too little to name any mistake in a formula, however
+    well it fits, unless the results are the wrong truth to the last bit."""
     usable = _usable(failing)
     return not say_enough(len(usable), sum(evidence.most_bits() for evidence in usable))
 

@@ -19,7 +19,7 @@ from loracle.diagnosis.mha_forms import (
     result,
     with_layers,
 )
-from loracle.diagnosis.roundings import ROUNDED_TO, rounding
+from loracle.diagnosis.roundings import ROUNDED_TO, rounded_result, rounding
 
 __all__ = ["MHA_ROUNDINGS"]
 
@@ -64,10 +64,6 @@ def _every_operand(evidence: Evidence, to_format: To) -> Array:
     return result(evidence.output, _rounded_inputs(problem_of(evidence), to_format), steps)
 
 
-def _result(evidence: Evidence, to_format: To) -> Array:
-    return to_format(evidence.truth)
-
-
 _PLACES: tuple[tuple[str, str, Callable[[Evidence, To], Array]], ...] = (
     *(
         (place, term, _of_step(place))
@@ -87,7 +83,7 @@ _PLACES: tuple[tuple[str, str, Callable[[Evidence, To], Array]], ...] = (
     ("the log-sum-exp of each row", "f", _log_sum_exp),
     ("every input", "whole", _every_input),
     ("every operand of a product", "whole", _every_operand),
-    ("the result", "whole", _result),
+    ("the result", "whole", rounded_result),
 )
 
 MHA_ROUNDINGS: tuple[Hypothesis, ...] = tuple(

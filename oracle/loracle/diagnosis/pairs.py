@@ -85,7 +85,7 @@ def _checked(
         worst = max(worst, evidence.closeness(both, of_truth))
         bits += evidence.bits(both)
         alone = evidence.truth if multiple is None else multiple * evidence.truth
-        telling += not evidence.explained_by(alone)
+        telling += not evidence.explained_by(alone, factor.factor_in(evidence))
         applied += multiple is not None
     if bits < _LEAST_BITS or telling < _FEWEST_TELLING or 2 * applied <= len(failing):
         return None

@@ -19,7 +19,7 @@ from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.formats import coarser_than, cut_to_tf32, rounded
 from loracle.diagnosis.hypothesis import Hypothesis
 
-__all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS", "ROUNDED_TO", "rounding"]
+__all__ = ["ATTENTION_ROUNDINGS", "LINEAR_ROUNDINGS", "ROUNDED_TO", "rounded_result", "rounding"]
 
 Array = npt.NDArray[np.float64]
 Stored = Callable[[str, Array], Array]
@@ -30,36 +30,33 @@ _SAID = {"tf32": "tf32 or float16"}
 
 
 def rounding(
-    place: str, form: str, term: str, wrong: Callable[[Evidence, Callable[[Array], Array]], Array]
+    place: str,
+    form: str,
+    term: str,
+    wrong: Callable[[Evidence, Callable[[Array], Array]], Array],
+    *,
+    cut_off: bool = False,
 ) -> Hypothesis:
-    """Of one place and format. wrong: of the evidence and the rounding, what comes out."""
+    """Of one place and format. wrong: of the evidence and the rounding, what comes out. cut_off:
+    to TF32 toward zero, as of a tensor core that leaves the lower bits of float32 unread."""
+
+    def to_format(array: Array) -> Array:
+        return cut_to_tf32(array) if cut_off else rounded(array, form)
 
     def wrong_truth(evidence: Evidence) -> Array | None:
         if form not in coarser_than(evidence.dtype):
             return None
         with np.errstate(all="ignore"):
-            return wrong(evidence, lambda array: rounded(array, form))
+            return wrong(evidence, to_format)
 
-    explanation = f"{{output}} is what {place} rounded to {_SAID.get(form, form)} gives"
+    how = "cut off" if cut_off else "rounded"
+    said = form if cut_off else _SAID.get(form, form)
+    explanation = f"{{output}} is what {place} {how} to {said} gives"
     return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
 
 
-def _cut_off(
-    place: str, term: str, wrong: Callable[[Evidence, Callable[[Array], Array]], Array]
-) -> Hypothesis:
-    """The same of a tensor core that leaves the lower bits of float32 unread."""
-
-    def wrong_truth(evidence: Evidence) -> Array | None:
-        if "tf32" not in coarser_than(evidence.dtype):
-            return None
-        with np.errstate(all="ignore"):
-            return wrong(evidence, cut_to_tf32)
-
-    explanation = f"{{output}} is what {place} cut off to tf32 gives"
-    return Hypothesis("low-precision", explanation, term, wrong_truth, echo=True)
-
-
-def _result(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+def rounded_result(evidence: Evidence, to_format: Callable[[Array], Array]) -> Array:
+    """Of the right formula, stored in the format."""
     return to_format(evidence.truth)
 
 
@@ -147,7 +144,7 @@ _LAYER_PLACES = (
 _WHOLE = (
     ("every input", _all_inputs),
     ("every operand of a product", _every_operand),
-    ("the result", _result),
+    ("the result", rounded_result),
 )
 _WITH_B = "the operands of the product with B"
 _CUT_OFF = (
@@ -164,7 +161,7 @@ LINEAR_ROUNDINGS: tuple[Hypothesis, ...] = tuple(
         *(rounding(place, form, "whole", wrong) for place, wrong in _WHOLE),
         rounding(_WITH_B, form, "lora", _product_with_b),
     )
-) + tuple(_cut_off(place, term, wrong) for place, term, wrong in _CUT_OFF)
+) + tuple(rounding(place, "tf32", term, wrong, cut_off=True) for place, term, wrong in _CUT_OFF)
 
 
 def _of_step(place: str) -> Callable[[Evidence, Callable[[Array], Array]], Array]:

@@ -224,7 +224,9 @@ def _prepare_to_fork() -> None:
     each would import, for most of a second, at its first backward pass with an upstream gradient
     (torch/autograd/__init__.py, _make_grads)."""
     if next(_forks) == 2 and "torch" in sys.modules:
-        with contextlib.suppress(ImportError):
+        # The child can do without: whatever torch or sympy say, or warn of, is no news to the user.
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
             import_module("torch.fx.experimental.symbolic_shapes")
 
 

@@ -198,7 +198,7 @@ def _load(path: Path) -> _Known | None:
         with np.load(path, allow_pickle=False) as stored:
             known = _unpacked(stored["numbers"], json.loads(str(stored["index"])))
     # TypeError: a bare array in place of an archive.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
     _read[path] = stamp, known
     while len(_read) > 1 and sum(size for (_, size, _), _ in _read.values()) > _MOST_BYTES:
