@@ -170,7 +170,7 @@ def infer_contract(kernel: Callable[..., Any]) -> Contract:
     kinds = _kinds_of_parameters(kernel)
     names = {
         name
-        for name, kind in kinds.items()
+        for name, kind in (kinds or {}).items()
         if kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     }
     for contract in CONTRACTS.values():
@@ -181,10 +181,11 @@ def infer_contract(kernel: Callable[..., Any]) -> Contract:
     if _share(closest, names) >= _CLOSE:
         missing = ", ".join(name for name in closest.parameters if name not in names)
         hint = f"closest is {closest.name}; missing: {missing}"
-    elif not kinds or inspect.Parameter.VAR_KEYWORD in kinds.values():
+    elif kinds is None or inspect.Parameter.VAR_KEYWORD in kinds.values():
         hint = f"name it with contract=... or --contract ({', '.join(CONTRACTS)})"
     else:
-        hint = how_to_take_by_name(set(kinds) - names)
+        positional = inspect.Parameter.POSITIONAL_ONLY
+        hint = how_to_take_by_name([name for name, kind in kinds.items() if kind is positional])
     raise UsageError(f"cannot tell the contract from the parameters ({found}): {hint}")
 
 
@@ -199,12 +200,12 @@ def how_to_take_by_name(positional: Collection[str]) -> str:
     )
 
 
-def _kinds_of_parameters(kernel: Callable[..., Any]) -> dict[str, inspect._ParameterKind]:
-    """By name; empty where Python cannot tell, as of what is written in C."""
+def _kinds_of_parameters(kernel: Callable[..., Any]) -> dict[str, inspect._ParameterKind] | None:
+    """By name; None where Python cannot tell, as of what is written in C."""
     try:
         parameters = inspect.signature(kernel).parameters
     except (TypeError, ValueError):
-        return {}
+        return None
     return {name: parameter.kind for name, parameter in parameters.items()}
 
 

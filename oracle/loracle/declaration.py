@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from loracle.errors import UsageError, nearest
 
-__all__ = ["Declaration", "declaration_of", "declare"]
+__all__ = ["Declaration", "check_unsupported", "declaration_of", "declare"]
 
 _ATTRIBUTE = "__loracle__"
 _ACCUMULATE_MACHINES = {"float32": "f32-accumulate"}
@@ -97,7 +97,7 @@ def declare(
         plan=plan,
     )
 
-    _check_unsupported(declaration.unsupported)
+    check_unsupported(declaration.unsupported)
 
     def attach(kernel: K) -> K:
         try:
@@ -112,7 +112,8 @@ def declare(
     return attach
 
 
-def _check_unsupported(names: tuple[str, ...]) -> None:
+def check_unsupported(names: tuple[str, ...], where: str = "declare") -> None:
+    """Raises UsageError, which begins with `where`, on a name of neither a regime nor a dtype."""
     if not names:
         return
     # Not before there is need: what declares nothing of the kind loads neither.
@@ -122,7 +123,7 @@ def _check_unsupported(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in REGIMES and name not in FORMATS:
             raise UsageError(
-                f"declare: {name!r} is neither a dtype ({', '.join(FORMATS)}) nor a regime"
+                f"{where}: {name!r} is neither a dtype ({', '.join(FORMATS)}) nor a regime"
                 f" ({', '.join(REGIMES)}){nearest(name, [*REGIMES, *FORMATS])}"
             )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
+from loracle.adapters import ADAPTERS
 from loracle.cases import Case
 from loracle.contracts import Contract, contract_named
 from loracle.errors import UsageError, nearest
+from loracle.expectations.entries import Entry, read_entries
 from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of, resized
 from loracle.generation.regimes import REGIMES
@@ -18,6 +22,8 @@ from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.floating_point import FORMATS, MACHINES, MachineModel, machine_model
 
 __all__ = [
+    "Arguments",
+    "check_arguments",
     "checked_contract",
     "checked_count",
     "checked_dtype",
@@ -28,11 +34,81 @@ __all__ = [
     "checked_repeats",
     "checked_seed",
     "chosen_cases",
+    "only_contract",
 ]
 
 _MOST_CASES = 100_000
 _LARGEST_SIZE = 4096
 _MOST_REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Of a validation, each checked. contract: the one that is named, None if none is; known: the
+    same, or the only one that the adapter has. expected: the entries of the file."""
+
+    dtype: str
+    seed: int
+    cases: int | None
+    epsilon: float | None
+    contract: Contract | None
+    known: Contract | None
+    repeats: int
+    regimes: tuple[str, ...] | None
+    only_cases: tuple[str, ...] | None
+    expected: tuple[Entry, ...]
+
+
+def check_arguments(
+    kernel: Callable[..., Any] | str,
+    *,
+    contract: str | Contract | None = None,
+    dtype: Any = "float32",
+    cases: int | None = None,
+    seed: int = 0,
+    regimes: Iterable[str] | None = None,
+    epsilon: float | None = None,
+    machine: str | None = None,
+    plan: str | None = None,
+    repeats: int = 2,
+    only_cases: Sequence[str] | None = None,
+    expected_failures: str | PathLike[str] | None = None,
+) -> Arguments:
+    """Of the arguments of `loracle.validate` those that do not concern the kernel's process, which
+    checks its own. Raises UsageError on what can be refused before the kernel is loaded."""
+    wanted = checked_contract(contract)
+    checked = Arguments(
+        dtype=checked_dtype(dtype),
+        seed=checked_seed(seed),
+        cases=checked_count(cases),
+        epsilon=checked_epsilon(epsilon),
+        contract=wanted,
+        known=wanted or only_contract(kernel),
+        repeats=checked_repeats(repeats),
+        regimes=checked_names("regimes", regimes),
+        only_cases=checked_names("only_cases", only_cases),
+        expected=() if expected_failures is None else tuple(read_entries(expected_failures)),
+    )
+    checked_machine(machine, checked.dtype)
+    checked_plan(plan, checked.known)
+    if checked.known is not None:
+        chosen_cases(
+            checked.known,
+            checked.dtype,
+            checked.seed,
+            checked.cases,
+            checked.regimes,
+            checked.only_cases,
+        )
+    return checked
+
+
+def only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
+    """The contract of an adapter that has one alone."""
+    adapter = ADAPTERS.get(kernel) if isinstance(kernel, str) else None
+    if adapter is None or len(adapter.contracts) != 1:
+        return None
+    return checked_contract(next(iter(adapter.contracts)))
 
 
 def checked_dtype(dtype: Any) -> str:

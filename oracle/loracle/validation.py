@@ -11,14 +11,12 @@ from importlib import metadata
 from typing import Any, Protocol
 
 from loracle import __version__
-from loracle.adapters import ADAPTERS
 from loracle.cases import Case
 from loracle.contracts import Contract
-from loracle.errors import UsageError
+from loracle.declaration import check_unsupported
 from loracle.expectations.applying import applying, homeless
 from loracle.expectations.collector import ExpectingCollector
-from loracle.expectations.entries import read_entries
-from loracle.generation import REGIMES, generate
+from loracle.generation import generate
 from loracle.harness import KernelProcess
 from loracle.harness.agreement import Loaded
 from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY
@@ -26,21 +24,10 @@ from loracle.judgement.findings import Collector
 from loracle.judgement.reference import reference_of
 from loracle.observation import CONDITIONS
 from loracle.report import Finding, Report, Verdict
-from loracle.request import (
-    checked_contract,
-    checked_count,
-    checked_dtype,
-    checked_epsilon,
-    checked_machine,
-    checked_names,
-    checked_plan,
-    checked_repeats,
-    checked_seed,
-    chosen_cases,
-)
-from loracle_reference.floating_point import FORMATS, MachineModel
+from loracle.request import check_arguments, checked_machine, checked_plan, chosen_cases
+from loracle_reference.floating_point import MachineModel
 
-__all__ = ["enough_of", "only_contract", "validate", "validate_in"]
+__all__ = ["enough_of", "validate", "validate_in"]
 
 ENOUGH_EVIDENCE = 8
 """Cases of every output that must be evidence for a pass."""
@@ -147,20 +134,29 @@ def validate_in(
     judged one by one it must not be repeated for each, or false alarms would add up.
     """
     started = time.monotonic()
-    dtype, seed, count = checked_dtype(dtype), checked_seed(seed), checked_count(cases)
-    epsilon, wanted = checked_epsilon(epsilon), checked_contract(contract)
-    repeats = checked_repeats(repeats)
-    regimes = checked_names("regimes", regimes)
-    only_cases = checked_names("only_cases", only_cases)
-    checked_machine(machine, dtype)
-    entries = () if expected_failures is None else read_entries(expected_failures)
-    known = wanted or only_contract(kernel)
-    checked_plan(plan, known)
-    if known is not None:
-        chosen_cases(known, dtype, seed, count, regimes, only_cases)
+    asked = check_arguments(
+        kernel,
+        contract=contract,
+        dtype=dtype,
+        cases=cases,
+        seed=seed,
+        regimes=regimes,
+        epsilon=epsilon,
+        machine=machine,
+        plan=plan,
+        repeats=repeats,
+        only_cases=only_cases,
+        expected_failures=expected_failures,
+    )
+    dtype, epsilon, entries = asked.dtype, asked.epsilon, asked.expected
+    regimes, only_cases = asked.regimes, asked.only_cases
+
+    def cases_of(contract: Contract) -> list[Case]:
+        return chosen_cases(contract, dtype, seed, cases, regimes, only_cases)
+
     with place(
         kernel,
-        contract=wanted,
+        contract=asked.contract,
         dtype=dtype,
         device=device,
         timeout=timeout,
@@ -168,17 +164,15 @@ def validate_in(
         compile_kernel=compile,
     ) as process:
         process.begin()
-        if known is not None:
+        if asked.known is not None:
             # The child imports torch meanwhile; the first references are ready when it is.
-            first = chosen_cases(known, dtype, seed, count, regimes, only_cases)[0]
-            reference_of(first, checked_machine(machine, dtype), plan)
+            reference_of(cases_of(asked.known)[0], checked_machine(machine, dtype), plan)
         loaded = process.finish()
         declared = loaded.declaration
         model = checked_machine(machine or declared.machine, dtype)
         followed = checked_plan(declared.plan if plan is None else plan, loaded.contract)
         epsilon = declared.epsilon if epsilon is None else epsilon
-        chosen = chosen_cases(loaded.contract, dtype, seed, count, regimes, only_cases)
-        chosen, skipped = _without_unsupported(chosen, loaded, dtype)
+        chosen, skipped = _without_unsupported(cases_of(loaded.contract), loaded, dtype)
         mine = applying(entries, kernel, loaded.name, dtype)
         absent = [one["what"] for one in skipped]
         collector = (partial(ExpectingCollector, mine, absent) if mine else Collector)(
@@ -311,14 +305,6 @@ def _undecided_note(collector: Collector) -> list[str]:
     return [f"{which}{others}: the error is its limit to all known digits, which is no fail"]
 
 
-def only_contract(kernel: Callable[..., Any] | str) -> Contract | None:
-    """The contract of an adapter that has one alone."""
-    adapter = ADAPTERS.get(kernel) if isinstance(kernel, str) else None
-    if adapter is None or len(adapter.contracts) != 1:
-        return None
-    return checked_contract(next(iter(adapter.contracts)))
-
-
 def _without_unsupported(
     plan: list[Case], loaded: Loaded, dtype: str
 ) -> tuple[list[Case], list[dict[str, str]]]:
@@ -326,13 +312,8 @@ def _without_unsupported(
 
     Raises UsageError on a declared name that is neither a regime nor a dtype.
     """
+    check_unsupported(loaded.declaration.unsupported, f"{loaded.name} declares as unsupported")
     unsupported = set(loaded.declaration.unsupported)
-    unknown = sorted(unsupported - set(REGIMES) - set(FORMATS))
-    if unknown:
-        raise UsageError(
-            f"{loaded.name} declares {unknown[0]!r} unsupported, which is neither a dtype"
-            f" ({', '.join(FORMATS)}) nor a regime ({', '.join(REGIMES)})"
-        )
     skipped = [
         {"what": output, "reason": "the kernel declares that it does not have this output"}
         for output in loaded.contract.outputs

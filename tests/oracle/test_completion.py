@@ -17,7 +17,7 @@ from click.shell_completion import ShellComplete
 from loracle import cli
 from loracle.adapters import ADAPTERS
 from loracle.cli import main
-from loracle.completion import COMPLETE_VARIABLE, SHELLS
+from loracle.completion import _ANY_CALL, _FIRST_CALL, COMPLETE_VARIABLE, SHELLS, completion_script
 from loracle.contracts import CONTRACTS
 from loracle.generation import REGIMES
 from loracle.schema import schema_names
@@ -75,6 +75,13 @@ def test_the_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -
     script = capsys.readouterr().out
     assert f"{COMPLETE_VARIABLE}={shell}_complete" in script
     assert "loracle" in script
+
+
+def test_the_script_of_zsh_completes_at_every_tab() -> None:
+    """click's own wording is what is replaced: under another one the replacement does nothing."""
+    script = completion_script("zsh", cli._commands)
+    assert _FIRST_CALL not in script
+    assert _ANY_CALL in script
 
 
 def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from loracle.errors import UsageError
 from loracle.pytest_plugin import expected_failures_of
-from loracle.report import ExpectedFailure, Finding, OutputSummary, RegimeSummary, Report
+from loracle.report import Diagnosis, ExpectedFailure, Finding, Report
 from loracle.testing.conformance import conformance
+from loracle.testing.kernel_tests import cases_by_kind
 from loracle.testing.outcome import untold
 from loracle.testing.words import failure_text
 
@@ -57,11 +58,23 @@ class TestOthers:
 @loracle.conformance(my_kernels.imprecise, "lora-linear", "bfloat16", regimes=["ragged"])
 def test_imprecise(): ...
 
+@loracle.conformance(my_kernels.imprecise, "lora-linear", "bfloat16", regimes=["ragged"])
+def test_marked(): ...
+
 @loracle.conformance(my_kernels.wrong, regimes=["tiny"], expected_failures="known.toml")
 def test_known(): ...
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_of_their_own(number): ...
+"""
+
+XFAIL = """
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name == "test_marked[ragged]":
+            item.add_marker(pytest.mark.xfail)
 """
 
 KNOWN = """
@@ -79,6 +92,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("project")
     (folder / "test_kernels.py").write_text(TESTS)
     (folder / "known.toml").write_text(KNOWN)
+    (folder / "conftest.py").write_text(XFAIL)
     return run_pytest(folder, "-n", "2", "--dist", "loadscope", "-rA")
 
 
@@ -98,6 +112,8 @@ def test_each_regime_is_a_test_and_so_is_the_whole(spread: Run) -> None:
         "test_only_proven[bfloat16-seed0-whole]": "passed",
         "test_imprecise[ragged]": "failure",
         "test_imprecise[whole]": "skipped",
+        "test_marked[ragged]": "skipped",
+        "test_marked[whole]": "failure",
         "test_known[tiny]": "skipped",
         "test_known[whole]": "failure",
         "test_of_their_own[1]": "passed",
@@ -130,6 +146,12 @@ def test_what_is_found_is_told_once(spread: Run) -> None:
     assert spread.output.count("replay      loracle.validate(my_kernels.wrong,") == 1
 
 
+def test_what_is_marked_as_failing_its_regime_has_not_told(spread: Run) -> None:
+    """Else all of it would be green."""
+    assert "XFAIL test_kernels.py::test_marked[ragged]" in spread.output
+    assert spread.texts["test_marked[whole]"].startswith("Failed: suspect: grad_lora_b")
+
+
 def test_alone_the_whole_shows_all_of_it(tmp_path: Path) -> None:
     """Its regimes' tests have not shown it here, be they deselected or in another worker."""
     options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny"]
@@ -141,40 +163,67 @@ def test_alone_the_whole_shows_all_of_it(tmp_path: Path) -> None:
     assert "error /" in text
 
 
-def with_cases(finding: Finding, *regimes: str, **changes: Any) -> Report:
-    """A report of that finding, whose output has such cases in those regimes."""
-    summaries = {name: RegimeSummary() for name in ("tiny", "designed", "ragged")}
-    for name in regimes:
-        counts = {"fail": 1} if finding.verdict == "fail" else {"suspect": 1}
-        summaries[name] = RegimeSummary(**counts, outputs={"grad_x": OutputSummary(**counts)})
-    return passing_report(verdict=finding.verdict, findings=[finding], regimes=summaries, **changes)
+def test_in_another_worker_the_whole_tells_it_again(tmp_path: Path) -> None:
+    """Spread as pytest-xdist does by itself: here the whole and `tiny` go to different workers."""
+    options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny"]
+    run = run_pytest(tmp_path, "--loracle", "my_kernels.py:wrong", *options, "-n", "2")
+    assert run.outcomes == {
+        "my_kernels.py:wrong[tiny]": "failure",
+        "my_kernels.py:wrong[whole]": "failure",
+    }
+    assert re.search(r"FAIL  grad_lora_b  in", run.texts["my_kernels.py:wrong[whole]"])
 
 
-def found(verdict: Any = "fail", output: str | None = "grad_x", **changes: Any) -> Finding:
-    return Finding(verdict, output, "tiny", "tiny:0", 1, 18, (), **changes)
+def found(verdict: Any = "fail", count: int = 2, **changes: Any) -> Finding:
+    return Finding(verdict, "grad_x", "tiny", "tiny:0", count, 18, (), error=1.0, **changes)
+
+
+def structural(hypothesis: str, verdict: Any = "fail", count: int = 2) -> Finding:
+    diagnosis = (Diagnosis(hypothesis, "it is so"),)
+    return Finding(verdict, "grad_x", "tiny", "tiny:0", count, 18, diagnosis)
+
+
+def with_findings(*findings: Finding, **changes: Any) -> Report:
+    verdict = "fail" if "fail" in {finding.verdict for finding in findings} else "suspect"
+    return passing_report(verdict=verdict, findings=list(findings), **changes)
+
+
+BIAS = found("suspect", across_cases=True, reason="biased upwards")
 
 
 @pytest.mark.parametrize(
-    ("report", "left"),
+    ("whole", "tiny", "left"),
     [
-        (with_cases(found(), "tiny"), "pass"),
-        (with_cases(found("suspect"), "tiny", "designed"), "pass"),
-        (with_cases(found(), "tiny", "ragged"), "fail"),
-        (with_cases(found(output=None), "designed", "ragged"), "fail"),
-        (with_cases(found(output=None), "designed"), "pass"),
-        (with_cases(found("suspect", across_cases=True), "tiny"), "suspect"),
+        (found(), found(), "pass"),
+        (found("suspect"), found("suspect"), "pass"),
+        (found(count=3), found(), "fail"),
+        (found("suspect"), found(), "suspect"),
+        (structural("crash"), structural("crash"), "pass"),
+        (structural("crash"), structural("stale-cache"), "fail"),
+        (structural("nondeterministic"), structural("nondeterministic", "suspect", 1), "fail"),
+        (structural("nondeterministic"), structural("nondeterministic", "suspect"), "pass"),
+        (BIAS, found("suspect"), "suspect"),
     ],
 )
-def test_the_whole_tells_what_no_regimes_test_has(report: Report, left: str) -> None:
-    """A bias across cases, and whatever concerns a regime whose test has not failed here."""
-    rest = untold(report, ["tiny", "designed"])
+def test_the_whole_tells_what_no_regimes_test_has(whole: Finding, tiny: Finding, left: str) -> None:
+    """A bias across cases, and whatever has cases in a regime whose test has not failed here, be
+    the one that is shown another one's."""
+    rest = untold(with_findings(whole), {"tiny": cases_by_kind(with_findings(tiny))})
     assert rest.verdict == left
-    assert rest.findings == ([] if left == "pass" else report.findings)
+    assert rest.findings == ([] if left == "pass" else [whole])
+
+
+def test_what_several_regimes_have_told_is_told() -> None:
+    told = {name: cases_by_kind(with_findings(found(count=3))) for name in ("tiny", "ragged")}
+    assert untold(with_findings(found(count=6)), told).verdict == "pass"
+    # Two of one kind, as where an expected failure is another one: the cases of both count.
+    both = with_findings(found(count=6), found(count=1))
+    assert untold(both, told).findings == both.findings
 
 
 def test_what_the_whole_adds_reads_as_a_regimes_report_does() -> None:
     """A sentence on the verdict of the whole would be false of what is left of it."""
-    report = with_cases(found("suspect", across_cases=True, reason="biased upwards"), "tiny")
+    report = with_findings(BIAS)
     text = failure_text(report, "whole", (), ["tiny"])
     assert text.startswith("suspect: grad_x (unexplained)\n\npeft against lora-linear, bfloat16")
     assert "biased upwards" in text
@@ -188,7 +237,8 @@ def test_an_entry_that_no_regimes_test_answers_for_is_left() -> None:
         return ExpectedFailure("known.toml", "k", "grad_x", regime, None, None, "", state)
 
     entries = [entry("tiny", "passes"), entry("whole", "passes"), entry("tiny", "unknown")]
-    rest = untold(with_cases(found(), "tiny", expected_failures=entries), ["tiny"])
+    report = with_findings(found(), expected_failures=entries)
+    rest = untold(report, {"tiny": cases_by_kind(report)})
     assert rest.verdict == "suspect"
     assert rest.expected_failures == entries[1:]
 

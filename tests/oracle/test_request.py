@@ -139,6 +139,14 @@ def of_all_that_comes(*everything):  # type: ignore[no-untyped-def]
     return {}
 
 
+def of_all_that_comes_as_x(*x):  # type: ignore[no-untyped-def]
+    return {}
+
+
+def of_nothing() -> dict[str, Any]:
+    return {}
+
+
 @pytest.mark.parametrize("contract", [None, "lora-linear"])
 @pytest.mark.parametrize(
     ("kernel", "advice"),
@@ -146,6 +154,8 @@ def of_all_that_comes(*everything):  # type: ignore[no-untyped-def]
         (positional, "take the '/' out of its signature"),
         (of_other_names, "wrap it in a function that has these parameters"),
         (of_all_that_comes, "wrap it in a function that has these parameters"),
+        (of_all_that_comes_as_x, "wrap it in a function that has these parameters"),
+        (of_nothing, "wrap it in a function that has these parameters"),
     ],
 )
 def test_what_is_advised_works(kernel: Any, advice: str, contract: str | None) -> None:
@@ -153,12 +163,17 @@ def test_what_is_advised_works(kernel: Any, advice: str, contract: str | None) -
     with pytest.raises(UsageError, match=re.escape(advice)) as refused:
         loracle.validate(kernel, contract=contract)
     assert "--contract" not in str(refused.value)
+    if contract is None:
+        with pytest.raises(UsageError, match=re.escape(advice)):
+            infer_contract(kernel)
 
 
 def test_a_kernel_whose_parameters_python_cannot_tell_needs_a_contract() -> None:
     for kernel in (lambda **everything: {}, min):
         with pytest.raises(UsageError, match=r"name it with contract=\.\.\. or --contract"):
             infer_contract(kernel)
+    with pytest.raises(UsageError, match=r"name it with contract=\.\.\. or --contract"):
+        loracle.validate(min)
 
 
 def test_dtypes_by_name_and_by_torch() -> None:

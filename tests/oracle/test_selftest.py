@@ -85,6 +85,8 @@ def test_a_selection_is_of_one_contract_and_of_what_there_is() -> None:
     known = "unknown contract 'mlp'; known: lora-linear, aloragc, lora-attention"
     with pytest.raises(UsageError, match=known):
         selected("mlp", ("float32",), (0,), full=False)
+    with pytest.raises(UsageError, match=r"; did you mean lora-linear\?$"):
+        selected("lora-liner", ("float32",), (0,), full=False)
     with pytest.raises(UsageError, match="unknown dtype 'int8'"):
         selected(None, ("int8",), (0,), full=False)
 

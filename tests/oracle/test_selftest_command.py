@@ -127,6 +127,12 @@ def test_an_unknown_contract_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert "unknown contract 'mlp'" in capsys.readouterr().err
 
 
+def test_nothing_is_compared_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rivals judge on the CPU alone."""
+    assert run("--compare", "--device", "cuda") == 2
+    assert "--compare has its rivals judge on the CPU" in capsys.readouterr().err
+
+
 def test_claims_are_run_in_other_processes() -> None:
     entry = next(e for e in WRONG if e.name == "lora-linear-grad-b-missing")
     claims = [Claim(entry, "float32", (seed,), "caught") for seed in (0, 1)]

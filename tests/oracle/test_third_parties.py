@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loracle.adapters import ADAPTERS, Adapter, installed_version
+from loracle.bench.sheet import markdown
 from loracle.cli import main
 from loracle.declaration import Declaration
 from loracle.errors import UsageError
@@ -16,7 +17,7 @@ from loracle.presentation.listings import adapter_list
 from loracle.presentation.terminal import make_console
 from loracle.report import Report
 from loracle.third_parties.judging import Asked, Outcome, Validate, judged
-from loracle.third_parties.table import read_table, sheet
+from loracle.third_parties.table import Earlier, read_table, sheet
 
 from .conftest import failing_report, passing_report
 
@@ -32,6 +33,10 @@ THERE = Adapter(
     remark="It is there.",
 )
 TABLE = Path(__file__).parents[2] / "docs/measured/adapters.md"
+HEAD = (
+    "| adapter | version | contract | dtype | verdict | error / bound | error / tolerance"
+    " | what was found |\n"
+)
 GONE = Adapter("gone", ("no-such-thing", "torch"), {"aloragc": "m:h"}, "pip install it", "not here")
 
 
@@ -185,6 +190,9 @@ def test_judging_writes_the_table_and_counts_what_fails(
     assert "unknown device 'tpu'" in capsys.readouterr().err
     assert run("adapters", "peft", "--judge", "--jobs", "0") == 2
     assert "--jobs must be at least 1" in capsys.readouterr().err
+    for timeout in ("0", "-1", "nan"):
+        assert run("adapters", "peft", "--judge", "--timeout", timeout) == 2
+        assert "the timeout must be a positive number" in capsys.readouterr().err
 
 
 def test_every_adapter_says_what_it_is_and_names_known_things() -> None:
@@ -256,7 +264,13 @@ def test_a_table_is_completed(
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(None, "No such file"), ("| a | b |\n", "is no table that"), ("", "no table")],
+    [
+        (None, "No such file"),
+        ("| a | b |\n", "is no table that"),
+        ("", "no table"),
+        (f"{HEAD}| peft | peft 1 |\n", "a row of peft has 2 cells, and the table 8 columns"),
+        (f"{HEAD}| \n", "a row has no cells"),
+    ],
 )
 def test_what_is_no_table_is_not_completed(
     text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -277,6 +291,44 @@ def test_tables_of_two_devices_are_not_mixed(
     assert "it was not made on cpu" in capsys.readouterr().err
     assert run("adapters", "--judge", "--device", "cuda", "--complete", str(TABLE)) == 2
     assert "it was not made on cuda" in capsys.readouterr().err
+
+
+def test_rows_of_what_is_no_more_cost_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loracle.validation.validate", lambda *_, **__: passing_report())
+    path = tmp_path / "table.md"
+    rows = [("peft", "aloragc", "float32"), ("peft", "lora-linear", "int8"), ("pefd", "a", "b")]
+    lines = [f"| {a} | {a} 1 | {c} | {d} | pass | 1 | 1 |  |\n" for a, c, d in rows]
+    path.write_text(HEAD + "".join(lines) + "\n- loracle 0, on the CPU\n")
+    given = ("adapters", "peft", "--judge", "--dtype", "float32", "--markdown", str(path))
+    assert run(*given, "--complete", str(path)) == 0
+    assert [key for key, _ in read_table(str(path)).rows.items()] == [
+        ("peft", "lora-linear", "float32")
+    ]
+
+
+def test_a_table_is_completed_as_often_as_one_likes(tmp_path: Path) -> None:
+    """What Markdown would read as its own is masked once; and a version is noted as long as there
+    is a row that may be of it."""
+    version = "loracle <1|2>, on the CPU"
+    peft = Asked(ADAPTERS["peft"], "lora-linear", "float32")
+    row = ("peft", "peft 1", "lora-linear", "float32", "pass", "1", "1", "x < y | z")
+    kept = [Outcome(peft, None, row=row)]
+    text = markdown([sheet(kept, Earlier({}, (version,)))], "loracle")
+    assert "- loracle &lt;1\\|2>, on the CPU" in text.splitlines()
+    (path := tmp_path / "table.md").write_text(text)
+    earlier = read_table(str(path))
+    assert earlier == Earlier({("peft", "lora-linear", "float32"): row}, (version,))
+    new = sheet([Outcome(peft, passing_report())], Earlier({}, (version,)))
+    assert version not in new.notes
+
+
+def test_a_row_says_which_seed_it_is_of() -> None:
+    """Rows of any are kept when a table is completed."""
+    peft = Asked(ADAPTERS["peft"], "lora-linear", "float32")
+    rows = sheet([Outcome(peft, passing_report(seed=seed)) for seed in (0, 5)]).rows
+    assert [row[-1] for row in rows] == ["", "seed 5"]
 
 
 def test_the_table_of_the_documentation_can_be_completed() -> None:

@@ -11,6 +11,8 @@ from loracle.bench.data import DATA
 from loracle.bench.messages import Setting
 from loracle.errors import UsageError
 from loracle.harness.devices import checked_device
+from loracle.harness.words import nearest_dtype
+from loracle_reference.floating_point import FORMATS
 
 __all__ = ["BenchRequest", "between", "parse_request", "positive_integers"]
 
@@ -94,7 +96,10 @@ def parse_request(
     if data not in DATA:
         raise UsageError(f"unknown data {data!r}; known: {', '.join(DATA)}")
     if dtype not in DTYPE_BYTES:
-        raise UsageError(f"unknown dtype {dtype!r}; a run has one of {', '.join(DTYPE_BYTES)}")
+        # One that others judge is no misspelling of these.
+        hint = "" if dtype in FORMATS else nearest_dtype(dtype, DTYPE_BYTES)
+        known = ", ".join(DTYPE_BYTES)
+        raise UsageError(f"unknown dtype {dtype!r}; a run has one of {known}{hint}")
     checked_device(device)
     tokens = positive_integers("--lengths", lengths)
     for length in tokens:

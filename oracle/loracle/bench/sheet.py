@@ -13,7 +13,7 @@ from rich.text import Text
 
 from loracle.presentation.terminal import make_console
 
-__all__ = ["Sheet", "markdown", "show", "wide_console"]
+__all__ = ["Sheet", "markdown", "show", "unescaped", "wide_console"]
 
 _WIDTH = 100
 
@@ -82,6 +82,11 @@ def markdown(sheets: Sequence[Sheet], command: str) -> str:
         notes = [f"- {_escaped(note)}" for note in sheet.notes]
         parts.append("\n".join([f"**{_escaped(sheet.title)}**", "", *lines, "", *notes]))
     return "\n\n".join(parts) + "\n"
+
+
+def unescaped(text: str) -> str:
+    """A cell or a note that `markdown` has written, as it was."""
+    return text.replace("\\|", "|").replace("&lt;", "<")
 
 
 def _line(cells: Sequence[str]) -> str:

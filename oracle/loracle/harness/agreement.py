@@ -80,7 +80,9 @@ class _Signature:
     """Stands in the parent for a kernel that lives in a child, to be asked for its parameters."""
 
     def __init__(self, parameters: Sequence[Parameter] | None) -> None:
-        known = [inspect.Parameter(p.name, _kind(p)) for p in parameters or ()]
+        if parameters is None:
+            return  # What is left is that of __call__, which names none either.
+        known = [inspect.Parameter(p.name, _kind(p)) for p in parameters]
         self.__signature__ = inspect.Signature(sorted(known, key=lambda p: p.kind))
 
     def __call__(self, **arguments: object) -> NoReturn:

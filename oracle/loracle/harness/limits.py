@@ -6,7 +6,9 @@ import resource
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["limit_files", "limit_memory", "want_of_memory"]
+from loracle.errors import UsageError
+
+__all__ = ["checked_timeout", "limit_files", "limit_memory", "want_of_memory"]
 
 _MOST_MEMORY = 8 << 30
 _SHARE = 0.8
@@ -15,7 +17,20 @@ _SHARE = 0.8
 _MOST_FILE = 1 << 30
 """Bytes of one file: what a kernel prints goes to one."""
 
+_LONGEST_TIMEOUT = 86400
+
 _SYMPTOMS = ("allocate memory", "bad_alloc", "out of memory")
+
+
+def checked_timeout(timeout: float) -> float:
+    """Seconds for the equal calls of one case; UsageError unless that is above 0 and at most a
+    day."""
+    if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+        raise UsageError(
+            "the timeout must be a positive number of seconds,"
+            f" at most {_LONGEST_TIMEOUT} (a day), not {timeout!r}"
+        )
+    return timeout
 
 
 def limit_files() -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 from loracle.harness.messages import Target
 from loracle.harness.tracebacks import describe_exception
-from loracle.harness.words import nearest
 
 __all__ = ["load_target"]
 

@@ -40,7 +40,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class LoadedKernel:
-    """The child's answer when the kernel is ready. parameters: None if Python cannot tell them."""
+    """The child's answer when the kernel is ready. parameters: None if Python cannot tell them;
+    an *args is none."""
 
     name: str
     parameters: tuple[Parameter, ...] | None

@@ -20,6 +20,7 @@ from loracle.harness.agreement import Loaded, agree
 from loracle.harness.child import Order
 from loracle.harness.children import ForkedChild, FreshInterpreter, InThisProcess, Place
 from loracle.harness.devices import checked_device
+from loracle.harness.limits import checked_timeout
 from loracle.harness.messages import Call, LoadedKernel, Observed, Refused, Target
 from loracle.harness.targets import parse_target
 from loracle.harness.words import nearest_dtype
@@ -29,7 +30,6 @@ from loracle_reference.floating_point import FORMATS
 __all__ = ["KernelProcess", "importable_target"]
 
 _LOADING_SECONDS = 120.0
-_LONGEST_TIMEOUT = 86400
 _FIRST_CALL_FACTOR = 10
 
 
@@ -62,18 +62,13 @@ class KernelProcess:
             meant = nearest_dtype(dtype, FORMATS)
             raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(FORMATS)}{meant}")
         checked_device(device)
-        if not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
-            raise UsageError(
-                "the timeout must be a positive number of seconds,"
-                f" at most {_LONGEST_TIMEOUT} (a day), not {timeout!r}"
-            )
         if not isinstance(source, str) and not callable(source):
             kind = type(source).__name__
             raise UsageError(f"a kernel is a callable or a TARGET string, not of type {kind}")
         self._contract = contract
         self._dtype = dtype
         self._device = device
-        self._timeout = timeout
+        self._timeout = checked_timeout(timeout)
         self._repeats = repeats
         self._compile = compile_kernel
         self._source: Callable[..., Any] | Target

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from loracle.adapters import ADAPTERS, find_adapter
 from loracle.contracts import Contract
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 from loracle.harness.messages import Target
-from loracle.harness.words import nearest
 
 __all__ = ["Target", "parse_target"]
 

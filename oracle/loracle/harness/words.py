@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from loracle.errors import nearest
 
-__all__ = ["in_one_line", "nearest", "nearest_dtype", "one_line"]
+__all__ = ["in_one_line", "nearest_dtype", "one_line"]
 
 _MOST_CHARACTERS = 500
 

@@ -96,7 +96,8 @@ def describe_kernel(
 
 
 def parameters_of(kernel: Callable[..., Any]) -> tuple[Parameter, ...] | None:
-    """The kernel's parameters; None if Python cannot tell them."""
+    """The kernel's parameters, without its *args, to which no argument is given by name; None if
+    Python cannot tell them."""
     try:
         parameters = inspect.signature(kernel).parameters.values()
     except (TypeError, ValueError):
@@ -105,10 +106,11 @@ def parameters_of(kernel: Callable[..., Any]) -> tuple[Parameter, ...] | None:
         Parameter(
             name=p.name,
             by_name=p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD),
-            required=p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD),
+            required=p.default is p.empty and p.kind is not p.VAR_KEYWORD,
             takes_rest=p.kind is p.VAR_KEYWORD,
         )
         for p in parameters
+        if p.kind is not p.VAR_POSITIONAL
     )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loracle.contracts import CONTRACTS
+from loracle.contracts import contract_named
 from loracle.corpus.catalogue import RIGHT, WRONG, WrongKernel
 from loracle.corpus.entry import Entry
-from loracle.errors import UsageError
 from loracle.request import checked_dtype
 
 __all__ = ["SEEDS", "Claim", "Expectation", "claims_of", "drawn", "drawn_seed", "every", "selected"]
@@ -95,8 +94,8 @@ def selected(
 ) -> list[Claim]:
     """The claims of a run of the command. Raises UsageError on a contract or a dtype that there is
     not."""
-    if contract is not None and contract not in CONTRACTS:
-        raise UsageError(f"unknown contract {contract!r}; known: {', '.join(CONTRACTS)}")
+    if contract is not None:
+        contract_named(contract)
     checked = [checked_dtype(dtype) for dtype in dtypes]
     entries = [e for e in (*WRONG, *RIGHT) if contract in (None, e.contract)]
     return (every if full else drawn)(entries, checked, seeds)

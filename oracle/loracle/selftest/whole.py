@@ -9,6 +9,7 @@ from importlib import metadata
 
 from loracle import __version__
 from loracle.corpus.catalogue import RIGHT, WRONG
+from loracle.errors import UsageError
 from loracle.harness.devices import checked_device, settle_device
 from loracle.selftest.comparison import tasks
 from loracle.selftest.plan import selected
@@ -35,8 +36,11 @@ def run_selftest(
 ) -> SelfTest:
     """Runs what was asked for; an interruption ends it early, with what there is.
 
-    Raises UsageError on a contract, dtype or device that there is not, or if a process dies.
+    Raises UsageError on a contract, dtype or device that there is not, on a GPU to compare on, or
+    if a process dies.
     """
+    if compare and device != "cpu":
+        raise UsageError("--compare has its rivals judge on the CPU: leave it out, or --device")
     if checked_device(device) != "cpu":
         settle_device(device)
     started = time.monotonic()

@@ -6,18 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loracle.errors import UsageError
-from loracle.expectations.entries import read_entries
 from loracle.harness import KernelProcess
-from loracle.request import (
-    checked_contract,
-    checked_dtype,
-    checked_machine,
-    checked_plan,
-    checked_seed,
-    chosen_cases,
-)
+from loracle.request import check_arguments, checked_dtype, checked_seed
 from loracle.sweep.engine import Engine
-from loracle.validation import only_contract
 
 __all__ = ["SCHEMA", "check_order", "checked_seeds", "orders_of", "sweep"]
 
@@ -25,6 +16,7 @@ SCHEMA = "loracle-sweep/1"
 
 _ORDER = ("pass", "suspect", "fail")
 _MOST_SEEDS = 100_000
+_OF_THE_PROCESS = ("device", "timeout")
 
 
 def checked_seeds(text: str) -> list[int]:
@@ -59,16 +51,9 @@ def orders_of(
 def check_order(order: Mapping[str, Any]) -> None:
     """Raises UsageError on what a run would refuse before it has loaded its kernel: no machine need
     be asked for that."""
-    target, dtype = order["kernel"], order["dtype"]
-    wanted = checked_contract(order.get("contract"))
-    checked_machine(order.get("machine"), dtype)
-    KernelProcess(target, contract=wanted, dtype=dtype, device=order.get("device", "cpu"))
-    known = wanted or only_contract(target)
-    checked_plan(order.get("plan"), known)
-    if known is not None:
-        chosen_cases(known, dtype, order["seed"], None, order.get("regimes"), None)
-    if order.get("expected_failures") is not None:
-        read_entries(order["expected_failures"])
+    asked = check_arguments(**{n: value for n, value in order.items() if n not in _OF_THE_PROCESS})
+    process = {name: order[name] for name in _OF_THE_PROCESS if name in order}
+    KernelProcess(order["kernel"], contract=asked.contract, dtype=asked.dtype, **process)
 
 
 def sweep(

@@ -145,7 +145,7 @@ def _check_kernel(kernel: object, contract: object) -> None:
     if contract is None and name.lower().startswith("test"):
         try:
             infer_contract(kernel)
-        except (TypeError, UsageError):
+        except UsageError:
             raise UsageError(
                 f"write {_FORM} before {name}: which kernel does it test?"
                 f" (If {name} is the kernel, name its contract.)"

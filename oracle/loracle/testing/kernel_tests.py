@@ -4,15 +4,15 @@ together, with what only they can tell, which is the bias test and whether the e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from loracle.contracts import Contract, infer_contract
 from loracle.expectations.entries import WHOLE, read_entries
 from loracle.harness import KernelProcess
-from loracle.report import Report
+from loracle.report import Finding, Report
 from loracle.request import (
     checked_contract,
     checked_count,
@@ -20,11 +20,31 @@ from loracle.request import (
     checked_names,
     checked_seed,
     chosen_cases,
+    only_contract,
 )
 from loracle.testing.shared_process import SharedProcess
-from loracle.validation import enough_of, only_contract, validate_in
+from loracle.validation import enough_of, validate_in
 
-__all__ = ["WHOLE", "KernelTests"]
+__all__ = ["WHOLE", "KernelTests", "Kind", "cases_by_kind", "kind_of"]
+
+Kind = tuple[str | None, str]
+"""The output of a finding, and its verdict, or the problem where it is structural."""
+
+
+def kind_of(finding: Finding) -> Kind:
+    """What is found in a case, and counts there, whichever cases are judged together."""
+    judged = finding.error is not None
+    return finding.output, finding.verdict if judged else finding.diagnosis[0].hypothesis
+
+
+def cases_by_kind(report: Report) -> Counter[Kind]:
+    """In how many cases there was what is found; those of a whole are the sum of its regimes'. A
+    bias across cases is in none."""
+    found: Counter[Kind] = Counter()
+    for finding in report.findings:
+        if not finding.across_cases:
+            found[kind_of(finding)] += finding.count
+    return found
 
 
 class KernelTests:
@@ -41,8 +61,8 @@ class KernelTests:
         self.options["seed"] = checked_seed(options.get("seed", 0))
         for name in ("regimes", "only_cases"):
             self.options[name] = checked_names(name, options.get(name))
-        self.told: set[str] = set()
-        """The regimes whose tests have failed in this process, and so have shown their findings."""
+        self.told: dict[str, Counter[Kind]] = {}
+        """By regime, what its test has shown if it has failed in this process."""
         self._process: SharedProcess | None = None
 
     @cached_property
@@ -52,8 +72,7 @@ class KernelTests:
         if named is not None:
             return named
         if not isinstance(self.kernel, str):
-            with suppress(TypeError):
-                return infer_contract(self.kernel)
+            return infer_contract(self.kernel)
         names = ("dtype", "device", "timeout")
         options = {name: self.options[name] for name in names if name in self.options}
         with KernelProcess(self.kernel, **options) as process:

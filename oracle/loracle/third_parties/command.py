@@ -35,7 +35,8 @@ __all__ = ["adapters"]
     "--complete",
     "earlier_path",
     metavar="FILE",
-    help="With --judge: keep the rows of this table of --markdown, but for other versions.",
+    help="With --judge: keep the rows of this table of --markdown, of any --seed and --cases, but"
+    " for other versions.",
 )
 @click.option(
     "--markdown", "markdown_path", metavar="FILE", help="With --judge: write the table there too."
@@ -86,6 +87,7 @@ def adapters(
     from loracle.bench.progress import BenchProgress
     from loracle.bench.sheet import markdown, show, wide_console
     from loracle.harness.devices import checked_device, settle_device
+    from loracle.harness.limits import checked_timeout
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.presentation.progress import ProgressDisplay
     from loracle.report import Report
@@ -99,7 +101,7 @@ def adapters(
         device=where,
         cases=checked_count(cases),
         seed=checked_seed(seed or 0),
-        timeout=60 if timeout is None else timeout,
+        timeout=checked_timeout(60 if timeout is None else timeout),
     )
     wanted = tuple(checked_dtype(dtype) for dtype in dtypes or ("float32", "bfloat16"))
     earlier = read_table(earlier_path) if earlier_path else Earlier({}, ())

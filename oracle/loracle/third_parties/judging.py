@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from loracle import validation
 from loracle.adapters import ADAPTERS, Adapter, installed_version
 from loracle.errors import UsageError
 from loracle.report import Report
 from loracle.spreading import spread
-from loracle.validation import OnProgress
 from loracle_reference.floating_point import FORMATS
 
 __all__ = [
@@ -74,12 +74,9 @@ class Validate:
     cases: int | None = None
     seed: int = 0
     timeout: float = 60.0
-    on_progress: OnProgress | None = None
+    on_progress: validation.OnProgress | None = None
 
     def __call__(self, asked: Asked) -> Report:
-        # Here, so that the list of adapters needs none of it.
-        from loracle import validation
-
         return validation.validate(
             asked.adapter.name,
             contract=asked.contract,
@@ -145,12 +142,13 @@ def _holds(row: Row | None, adapter: Adapter) -> bool:
 
 
 def with_earlier(outcomes: Collection[Outcome], earlier: Rows) -> list[Outcome]:
-    """The outcomes of a run and the rows for which it has none, in the order of a whole run."""
+    """The outcomes of a run and the rows for which it has none, in the order of a whole run. A row
+    of what there is no more, be it adapter, contract or dtype, is left out."""
     done = {str(outcome.asked) for outcome in outcomes}
     kept = [
         Outcome(Asked(ADAPTERS[name], contract, dtype), None, row=row)
         for (name, contract, dtype), row in earlier.items()
-        if name in ADAPTERS
+        if name in ADAPTERS and contract in ADAPTERS[name].contracts and dtype in FORMATS
     ]
     return sorted([*outcomes, *(one for one in kept if str(one.asked) not in done)], key=_place)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loracle.bench.sheet import Sheet
+from loracle.bench.sheet import Sheet, unescaped
 from loracle.errors import UsageError
 from loracle.report import Finding, Report
 from loracle.third_parties.judging import Outcome, Row, Rows, found
@@ -48,6 +48,7 @@ def sheet(outcomes: Sequence[Outcome], earlier: Earlier | None = None) -> Sheet:
     """A row for each; those that are judged wrong are marked. earlier: where rows come from."""
     rows = [_row(outcome) for outcome in outcomes]
     names = [outcome.asked.adapter.name for outcome in outcomes]
+    kept = any(outcome.row is not None for outcome in outcomes)
     starts = [i for i, name in enumerate(names) if i and name != names[i - 1]]
     return Sheet(
         "Third parties, as installed",
@@ -55,7 +56,7 @@ def sheet(outcomes: Sequence[Outcome], earlier: Earlier | None = None) -> Sheet:
         tuple(rows),
         marked=frozenset(i for i, row in enumerate(rows) if row[_VERDICT] == "fail"),
         breaks=frozenset(starts),
-        notes=_notes(outcomes, earlier.versions if earlier else ()),
+        notes=_notes(outcomes, earlier.versions if earlier and kept else ()),
         left=_WORDS,
         long=frozenset({"what was found"}),
     )
@@ -74,15 +75,19 @@ def read_table(path: str) -> Earlier:
     cells = [_cells(line) for line in lines if line.startswith("| ")]
     if not cells or cells[0] != tuple(column.replace("\n", " ") for column in _COLUMNS):
         raise UsageError(f"{path} is no table that `loracle adapters --judge --markdown` has made")
+    for row in cells[1:]:
+        if len(row) != len(_COLUMNS):
+            text = f"of {row[0]} has {len(row)} cells" if row else "has no cells"
+            raise UsageError(f"{path}: a row {text}, and the table {len(_COLUMNS)} columns")
     rows = {(row[0], row[2], row[3]): row for row in cells[1:] if row[_VERDICT] != "-"}
-    versions = [line.removeprefix("- ") for line in lines if line.startswith("- loracle ")]
+    versions = [unescaped(line[2:]) for line in lines if line.startswith("- loracle ")]
     return Earlier(rows, tuple(versions))
 
 
 def _cells(line: str) -> Row:
     """Of a line that `markdown` has written."""
     cells = re.split(r"(?<!\\)\|", line)[1:-1]
-    plain = [cell.strip().replace("\\|", "|").replace("&lt;", "<") for cell in cells]
+    plain = [unescaped(cell.strip()) for cell in cells]
     return tuple(re.sub(r"^\*\*(.*)\*\*$", r"\1", cell) for cell in plain)
 
 
@@ -120,6 +125,8 @@ def _words(report: Report) -> str:
         words.append(f"{declined} cases declined")
     if (cases := report.request.get("cases")) is not None:
         words.append(f"{cases} {'case' if cases == 1 else 'cases'} a regime")
+    if report.seed:
+        words.append(f"seed {report.seed}")
     outputs = [s["what"] for s in report.skipped if "output" in s["reason"]]
     if outputs:
         words.append(f"{len(outputs)} outputs declared away")
