@@ -337,6 +337,8 @@ def test_headline(make_failing: MakeReport) -> None:
     numeric, structural, _ = make_failing().findings
     assert headline(numeric).plain == "FAIL  grad_lora_b  error 0.62, bound 3.1e-5"
     assert headline(structural).plain == "FAIL  the call  crash"
+    suspect = replace(numeric, verdict="suspect", error=1e-5, tolerance=2e-6)
+    assert headline(suspect).plain == "SUSPECT  grad_lora_b  error 1e-5, tolerance 2e-6"
 
 
 def test_progress_tells_each_finding_once_and_starts_no_thread(make_failing: MakeReport) -> None:

@@ -112,8 +112,12 @@ def headline(finding: Finding) -> Text:
         line.append(_names(finding))
         return line
     line.append(f"error {number(finding.error)}")
-    if finding.bound is not None:
-        line.append(f", {finding.promise or 'bound'} {number(finding.bound)}")
+    name, limit = finding.promise or "bound", finding.bound
+    if finding.verdict == "suspect" and finding.promise is None and finding.tolerance is not None:
+        # What is suspect lies within the bound.
+        name, limit = "tolerance", finding.tolerance
+    if limit is not None:
+        line.append(f", {name} {number(limit)}")
     return line
 
 
