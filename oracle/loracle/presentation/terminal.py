@@ -112,7 +112,8 @@ def headline(finding: Finding) -> Text:
         line.append(_names(finding))
         return line
     line.append(f"error {number(finding.error)}")
-    name, limit = finding.promise or "bound", finding.bound
+    name: str = finding.promise or "bound"
+    limit = finding.bound
     if finding.verdict == "suspect" and finding.promise is None and finding.tolerance is not None:
         # What is suspect lies within the bound.
         name, limit = "tolerance", finding.tolerance
