@@ -390,6 +390,46 @@ def test_everything_in_a_coarser_format_is_low_precision(output: str, in_format:
     assert names([replace(evidence[0], computed=wrong), *evidence[1:]]) == []
 
 
+def unread(values: Array) -> Array:
+    """Without the lower 13 of the 23 bits that float32 keeps of a fraction."""
+    bits = np.asarray(values, np.float32).view(np.int32) & ~0x1FFF
+    return bits.view(np.float32).astype(np.float64)
+
+
+def kept(values: Array) -> Array:
+    return values
+
+
+CUT_OFF = [
+    ("every input", unread, kept, kept),
+    ("every operand of a product", unread, unread, kept),
+    ("the operands of the product with B", kept, kept, unread),
+]
+
+
+@pytest.mark.parametrize(("place", "inputs_read", "hidden_read", "with_b_read"), CUT_OFF)
+def test_where_tensor_cores_cut_off_is_told(
+    place: str,
+    inputs_read: Callable[[Array], Array],
+    hidden_read: Callable[[Array], Array],
+    with_b_read: Callable[[Array], Array],
+) -> None:
+    """dA, in a product of matrices that rounds to nearest elsewhere. Catches a diagnosis that knows
+    TF32 to nearest alone, and one that tells the places by none of what they read."""
+
+    def plant(case: Case, inputs: Inputs, output: str) -> Array:
+        t = {name: inputs_read(value) for name, value in inputs.tensors.items()}
+        x, g = (t[name].reshape(-1, t[name].shape[-1]) for name in ("x", "grad_output"))
+        scaling = inputs.scalars["scaling"]
+        upstream, b = with_b_read(scaling * g), with_b_read(t["lora_b"])
+        back = hidden_read(upstream @ b / scaling) * scaling
+        return round_to_format(back.T @ x, case.dtype)
+
+    found = diagnose(failing("lora-linear", "float32", 0, "grad_lora_a", plant))
+    assert [d.hypothesis for d in found] == ["low-precision"]
+    assert f"what {place} cut off to tf32 gives" in found[0].explanation
+
+
 def test_errors_of_one_size_are_low_precision_and_errors_that_lean_are_not() -> None:
     """Noise of the size of intermediates of 11 bits, and the same along the truth."""
 
