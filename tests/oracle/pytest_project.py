@@ -75,6 +75,8 @@ def run_pytest(folder: Path, *arguments: str) -> Run:
         # Where loracle is installed the plugin is an entry point, and would be there twice.
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "COLUMNS": "100",
+        # There pytest's summary has messages whole.
+        "CI": "true",
     }
     options = [
         "-p",
