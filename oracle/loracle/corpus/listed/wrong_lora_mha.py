@@ -198,6 +198,7 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         "algebra: sums over [0, n // b * b) and [n - b, n) count [n - b, n // b * b) twice",
         hypotheses=("doubled-tail",),
         outputs=_ALL_OUTPUTS,
+        unnamed_in=("bfloat16",),
     ),
     _core(
         "transposed",
