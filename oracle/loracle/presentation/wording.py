@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from loracle.generation import REGIMES
-from loracle.report import Finding, Report
+from loracle.report import STRUCTURAL, Finding, Report
 
 __all__ = [
-    "STRUCTURAL",
     "blocks_of",
     "conditions",
     "count_of_declined",
@@ -26,24 +25,6 @@ __all__ = [
     "undiagnosed",
     "versions_of",
 ]
-
-STRUCTURAL = {
-    "crash",
-    "false-certificate",
-    "invalid-certificate",
-    "missing-output",
-    "mutates-input",
-    "nondeterministic",
-    "non-finite",
-    "second-backward",
-    "stale-cache",
-    "timeout",
-    "uninitialised-memory",
-    "writes-out-of-bounds",
-    "wrong-dtype",
-    "wrong-shape",
-}
-"""Diagnoses of what was seen before, or beside, the size of the error."""
 
 _PROMISED = {"certificate": "kernel's own certificate", "epsilon": "declared epsilon"}
 
