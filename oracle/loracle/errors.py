@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
+from typing import ParamSpec, TypeVar
 
-__all__ = ["Declined", "UsageError", "nearest"]
+__all__ = ["Declined", "UsageError", "checks_keywords", "nearest"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _NEAR = 0.5
 _AS_NEAR = 0.1
@@ -20,6 +26,24 @@ class UsageError(ValueError):
 class Declined(UsageError):
     """Raised by a kernel in place of a result: it does not support this one call. The message is
     one line that says why. The case is skipped out loud with it, and never counted as passed."""
+
+
+def checks_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """The same function, but a keyword that it does not have is a UsageError, which names the
+    nearest that it has, in place of Python's TypeError."""
+    known = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        # pytest then shows the line of the test, and none of this function.
+        __tracebackhide__ = True
+        for name in kwargs:
+            if name not in known:
+                hint = nearest(name, known) or f"; it has: {', '.join(known)}"
+                raise UsageError(f"{function.__name__} has no argument {name!r}{hint}")
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

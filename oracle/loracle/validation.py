@@ -14,6 +14,7 @@ from loracle import __version__
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.declaration import check_unsupported
+from loracle.errors import checks_keywords
 from loracle.expectations.applying import applying, homeless
 from loracle.expectations.collector import ExpectingCollector
 from loracle.generation import generate
@@ -47,6 +48,7 @@ class OnProgress(Protocol):
     ) -> None: ...
 
 
+@checks_keywords
 def validate(
     kernel: Callable[..., Any] | str,
     contract: str | Contract | None = None,

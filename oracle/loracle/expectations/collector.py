@@ -164,8 +164,9 @@ class ExpectingCollector(Collector):
             if name not in there_is:
                 known = nearest(name, there_is) or f"; it has: {', '.join(there_is)}"
                 return f"{self.contract.name} has no {what} {name!r}{known}"
-        if entry.hypothesis not in (None, *(known := known_hypotheses(self.contract.name))):
-            hint = nearest(entry.hypothesis, known)
+        diagnoses = known_hypotheses(self.contract.name)
+        if entry.hypothesis is not None and entry.hypothesis not in diagnoses:
+            hint = nearest(entry.hypothesis, diagnoses)
             return f"{self.contract.name} has no diagnosis {entry.hypothesis!r}{hint}"
         absent = {entry.output, entry.regime} & self._absent
         if absent:
