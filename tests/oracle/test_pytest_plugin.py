@@ -368,6 +368,10 @@ AT_DECORATION = {
     "bare": ("conformance", "write @loracle.conformance(kernel, ...) before test_it: which kernel"),
     "number": ("conformance(3)", "a kernel is a callable or a TARGET, not 3"),
     "dtype": ("conformance(len, 'lora-linear', dtype=['fp8'])", "unknown dtype 'fp8'; known"),
+    "keyword": (
+        "conformance(len, 'lora-linear', dtypes=['float32'])",
+        "conformance has no argument 'dtypes'; did you mean dtype?",
+    ),
 }
 
 
@@ -383,6 +387,31 @@ def test_a_decorator_that_is_written_wrongly_names_its_line(
     assert "conformance.py" not in run.stdout.str()
     with pytest.raises(UsageError, match=re.escape(says)):
         exec(file.read_text(), {})
+
+
+AT_COLLECTION = {
+    "regime": (
+        "len, 'lora-linear', regimes=['tinny']",
+        "unknown regime 'tinny'; did you mean tiny?",
+    ),
+    "target": ("'nowhere.py:f'", "no file nowhere.py"),
+    "adapter": ("'pefd'", "'pefd' is no adapter"),
+    "contract": ("len", "cannot tell the contract from the parameters"),
+    "expected": ("'peft', expected_failures='none.toml'", "expected failures none.toml: No such"),
+}
+
+
+@pytest.mark.parametrize(("written", "says"), AT_COLLECTION.values(), ids=AT_COLLECTION)
+def test_what_is_seen_at_collection_alone_names_its_line_too(
+    written: str, says: str, pytester: pytest.Pytester
+) -> None:
+    text = f"import loracle\nclass TestIt:\n    @loracle.conformance({written})\n"
+    file = pytester.makepyfile(text + "    def test_it(self, report): ...\n")
+    run = pytester.runpytest_inprocess("-p", "loracle.pytest_plugin")
+    assert run.ret == 2
+    said = [line for line in run.outlines if says in line]
+    assert said[0].startswith(f"{file.name}:3: ")
+    assert "conformance.py" not in run.stdout.str()
 
 
 def test_a_kernel_may_be_named_as_a_test_is() -> None:
