@@ -14,6 +14,7 @@ import click
 
 from loracle import __version__
 from loracle.bench.command import bench
+from loracle.command_group import CommandGroup, help_command
 from loracle.completion import (
     COMPLETE_VARIABLE,
     SHELLS,
@@ -104,8 +105,12 @@ def _refusal(error: OSError) -> str:
     return f"cannot write the output: {what}" if error.errno in _NO_ROOM else what
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def _commands() -> None:
     """Proves fast-LoRA kernels right or wrong against rigorous ground truth."""
 
@@ -321,6 +326,7 @@ def demo() -> int:
 
 _commands.add_command(adapters)
 _commands.add_command(bench)
+_commands.add_command(help_command)
 _commands.add_command(probe)
 _commands.add_command(replay)
 _commands.add_command(selftest)

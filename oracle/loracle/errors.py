@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
 from typing import ParamSpec, TypeVar
 
-__all__ = ["Declined", "UsageError", "checks_keywords", "nearest"]
+__all__ = ["Declined", "UsageError", "checks_keywords", "near_names", "nearest"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,10 +46,16 @@ def checks_keywords(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str:
-    """`; did you mean A or B?`, the end of a message about a name that is unknown, or nothing where
-    no candidate is near. Those are named that are about as near as the nearest one."""
+def near_names(name: str, candidates: Iterable[str]) -> list[str]:
+    """Those that are near a name, the nearest first: that one, and what is about as near."""
     ratios = {one: SequenceMatcher(None, name, one).ratio() for one in candidates}
     enough = max(_NEAR, max(ratios.values(), default=0.0) - _AS_NEAR)
     close = sorted((one for one in ratios if ratios[one] >= enough), key=lambda one: -ratios[one])
-    return f"; did you mean {' or '.join(close[:_MOST_NAMES])}?" if close else ""
+    return close[:_MOST_NAMES]
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """`; did you mean A or B?`, the end of a message about a name that is unknown, or nothing where
+    no candidate is near."""
+    close = near_names(name, candidates)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

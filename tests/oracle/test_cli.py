@@ -145,6 +145,38 @@ def test_what_click_refuses_is_one_line_too(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("valdate x", "no command 'valdate'; did you mean validate? (see loracle --help)"),
+        ("xyz", "no command 'xyz' (see loracle --help)"),
+        ("vectors buil", "no command 'buil'; did you mean build? (see loracle vectors --help)"),
+        ("help valdate", "no command 'valdate'; did you mean validate?"),
+        ("help validate it", "no command 'it'"),
+    ],
+)
+def test_a_misspelt_command_is_answered_with_the_nearest(
+    arguments: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments.split()) == 2
+    assert capsys.readouterr().err == f"Error: {says}\n"
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("", "validate", "vectors", "vectors build"):
+        assert not run("help", *command.split())
+        told = capsys.readouterr().out
+        assert not run(*command.split(), "--help")
+        assert capsys.readouterr().out == told
+        assert told.startswith(f"Usage: loracle {command}".rstrip())
+
+
+def test_the_version_has_a_short_form(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("-V", "--version"):
+        assert not run(option)
+        assert capsys.readouterr().out == f"loracle {loracle.__version__}\n"
+
+
 def test_json_is_written_whole(
     validation: FakeValidation, make_failing: MakeReport, tmp_path: Path
 ) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from loracle.command_group import CommandGroup
+
 # Everything else is imported when a command runs: `loracle --help` answers at once.
 
 __all__ = ["vectors"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def vectors() -> None:
     """Certified vectors, for kernels in any language.
 
