@@ -218,8 +218,24 @@ def _meaning_of_too_little(report: Report) -> str:
     cases = "this case" if report.cases == 1 else f"these {report.cases} cases"
     if declined:
         return f"no finding in {cases}; too few for a verdict ({declined} declined)."
+    if _epsilon_is_to_blame(report):
+        return (
+            f"no finding in {cases}, but the declared epsilon, {number(report.epsilon)}, exceeds"
+            " the true values themselves, so that nothing can be told: see the note."
+        )
     advice = "judge all regimes" if _regimes_left_out(report) else "judge more, with --cases"
     return f"no finding in {cases}; too few for a verdict ({advice})."
+
+
+def _epsilon_is_to_blame(report: Report) -> bool:
+    """Whether there are outputs with a promise so weak that most of their cases are no evidence."""
+    if report.epsilon is None:
+        return False
+    masked = dict.fromkeys(report.evidence, 0)
+    for regime in report.regimes.values():
+        for output, counts in regime.outputs.items():
+            masked[output] = masked.get(output, 0) + counts.no_evidence
+    return any(masked[output] > told for output, told in report.evidence.items())
 
 
 def _regimes_left_out(report: Report) -> set[str]:
