@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import loracle
-from loracle.cli import main
+from loracle import options
+from loracle.adapters import ADAPTERS
+from loracle.cli import _commands, main
+from loracle.contracts import CONTRACTS, Contract
 from loracle.errors import UsageError
+from loracle.generation import REGIMES
 from loracle.report import Report
+from loracle_reference.evaluation_plans import PLANS
+from loracle_reference.floating_point import FORMATS, MACHINES
 
 MakeReport = Callable[..., Report]
 ROOTS = [Path(__file__).parents[2] / root for root in ("reference", "oracle")]
@@ -252,7 +261,13 @@ def test_a_folder_of_the_system_itself_is_not_said_to_be_missing(
 
 
 def test_a_stray_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("validate m:f", "schema report", "contracts", "replay r.json", "selftest"):
+    for command in (
+        "validate m:f",
+        "schema report",
+        "contracts lora-mha",
+        "replay r.json",
+        "selftest",
+    ):
         assert run(*command.split(), "stray") == 2
         assert "argument (stray)" in capsys.readouterr().err
 
@@ -287,19 +302,99 @@ def test_an_interruption_outside_the_validation_ends_quietly(
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_adapters_are_listed_with_versions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_adapters_are_a_line_each_and_all_is_told_on_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert not run("adapters")
-    text = capsys.readouterr().out
-    for word in ("peft", "loralib", "torch-sdpa-flash", "autograd", "lora-attention", "pip"):
-        assert word in text
+    header, _, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["adapter", "contracts", "found"]
+    assert [line.split()[0] for line in lines] == list(ADAPTERS)
+    assert lines[0].split() == ["peft", "lora-linear", "peft", version("peft")]
+    for arguments in (("adapters", "-v"), ("adapters", "peft", "loralib")):
+        assert not run(*arguments)
+        text = capsys.readouterr().out
+        for word in ("judges", "peft.tuners.lora.Linear", "loralib", "pip install"):
+            assert word in text
+    assert run("adapters", "-v", "--judge") == 2
 
 
 def test_a_missing_package_is_called_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loracle.presentation.listings.installed_version", lambda name: None)
-    run("adapters")
+    run("adapters", "loralib")
     assert "loralib missing" in capsys.readouterr().out
+    monkeypatch.setattr("loracle.adapters.adapter.Adapter.missing", lambda self: ["loralib"])
+    run("adapters")
+    assert "not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.name)
+def test_a_contract_is_told_in_full(contract: Contract, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("contracts", contract.name)
+    text = capsys.readouterr().out
+    assert text.startswith(contract.name)
+    regimes = [n for n, regime in REGIMES.items() if contract.name in regime.makers]
+    adapters = [a.name for a in ADAPTERS.values() if contract.name in a.contracts]
+    words = [*contract.parameters, *contract.outputs, *PLANS.get(contract.name, {}), *MACHINES]
+    for word in [*words, *regimes, *adapters]:
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text), word
+    assert len([other for other in CONTRACTS if text.startswith(other + "\n")]) == 1
+
+
+def test_an_unknown_contract_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("contracts", "lora-linaer") == 2
+    assert "did you mean lora-linear?" in capsys.readouterr().err
+
+
+def test_the_names_in_the_help_are_those_that_there_are() -> None:
+    assert options.CONTRACT_NAMES.split(", ") == list(CONTRACTS)
+    assert options.DTYPE_NAMES.split(", ") == list(FORMATS)
+    assert options.MACHINE_NAMES.split(", ") == list(MACHINES)
+
+
+def commands(group: click.Group, path: str = "") -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        inner = commands(command, f"{path}{name} ") if isinstance(command, click.Group) else {}
+        found |= inner or {path + name: command}
+    return found
+
+
+def test_every_option_with_fixed_choices_shows_them() -> None:
+    """In its help, or in its default where that has all of them."""
+    choices = {
+        "--contract": "lora-attention",
+        "--dtype": "float32",
+        "--machine": "hopper",
+        "--device": "cuda",
+    }
+    seen = 0
+    for name, command in commands(_commands).items():
+        for parameter in command.params:
+            for option in set(parameter.opts) & set(choices):
+                assert isinstance(parameter, click.Option)
+                shown = f"{parameter.help} {parameter.default}"
+                assert choices[option] in shown, (name, option)
+                seen += 1
+    assert seen > 15
+
+
+def test_regimes_are_a_line_each_where_nobody_sees_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    run("regimes")
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["regime", "contracts", "reveals"]
+    assert [line.split()[0] for line in lines] == list(REGIMES)
+    for line, regime in zip(lines, REGIMES.values(), strict=True):
+        assert line.endswith(regime.reveals)
+    monkeypatch.setenv("COLUMNS", "80")
+    run("regimes")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_contracts_and_regimes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

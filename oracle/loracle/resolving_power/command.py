@@ -6,15 +6,21 @@ from contextlib import ExitStack
 
 import click
 
+from loracle.options import CONTRACT_NAMES, DTYPE_NAMES, MACHINE_NAMES
+
 __all__ = ["command"]
 
 _FLOAT32_PRECISION = 24
 
 
 @click.command("resolving-power")
-@click.option("--contract", "contracts", multiple=True, metavar="C", help="Repeatable.")
-@click.option("--dtype", "dtypes", multiple=True, metavar="D", help="Repeatable.")
-@click.option("--machine", "machines", multiple=True, metavar="M", help="Repeatable.")
+@click.option(
+    "--contract", "contracts", multiple=True, metavar="C", help=f"{CONTRACT_NAMES}. Repeatable."
+)
+@click.option("--dtype", "dtypes", multiple=True, metavar="D", help=f"{DTYPE_NAMES}. Repeatable.")
+@click.option(
+    "--machine", "machines", multiple=True, metavar="M", help=f"{MACHINE_NAMES}. Repeatable."
+)
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
 @click.option("--json", "json_path", metavar="FILE", help="Write the numbers there; - is stdout.")
 @click.option("--markdown", "markdown_path", metavar="FILE", help="Write the tables there.")
