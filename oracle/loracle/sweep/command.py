@@ -75,6 +75,7 @@ def sweep(
     import json
 
     from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.life_signs import LifeSigns
     from loracle.presentation.terminal import make_console
     from loracle.sweep.engine import dask_engine
     from loracle.sweep.run import check_order, checked_seeds, orders_of
@@ -96,7 +97,13 @@ def sweep(
     with ExitStack() as stack:
         file = None if json_path is None else stack.enter_context(AtomicFile(json_path))
         engine = dask_engine(scheduler, jobs)
-        report = run_sweep(orders, engine, lambda *progress: _show_run(console, *progress))
+        life = LifeSigns(make_console(stderr=True))
+
+        def show(done: int, total: int, run: dict[str, Any]) -> None:
+            _show_run(console, done, total, run)
+            life.tell(done, total, f"{run['kernel']}, {run['dtype']}, seed {run['seed']}")
+
+        report = run_sweep(orders, engine, show)
         if file is not None:
             file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
     _show_whole(console, report)
