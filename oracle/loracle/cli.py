@@ -309,7 +309,7 @@ def schema(name: str) -> None:
 
     NAME is report (what `loracle validate --json` and `loracle replay --json` write, and the
     default), vectors (the manifest of `loracle vectors build`), or the command whose --json it is:
-    sweep, bench, bench-transition, probe, resolving-power, selftest.
+    sweep, bench, bench-transition, probe, resolving-power, selftest, ledger.
     """
     from loracle.schema import schema_text
 
