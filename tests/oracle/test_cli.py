@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -491,6 +492,24 @@ def test_another_refusal_of_the_system_names_the_file(
 def test_the_parent_process_never_imports_torch(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'hypothesis'}} & set(sys.modules))"
     assert in_a_fresh_process(code) == "set()"
+
+
+def test_help_answers_at_once() -> None:
+    """Processor time, as other work may hold the cores; what is imported for it has no numpy."""
+    best = min(_seconds_of("--help") for _ in range(3))
+    assert best < 0.3
+    code = (
+        "import sys, loracle.cli\n"
+        "print({'numpy', 'scipy', 'rich', 'flint', 'jsonschema'} & set(sys.modules))"
+    )
+    assert in_a_fresh_process(code) == "set()"
+
+
+def _seconds_of(*arguments: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert command(*arguments, stdout=subprocess.DEVNULL) == (0, "")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_the_public_names_are_there() -> None:

@@ -161,6 +161,7 @@ def test_alone_the_whole_shows_all_of_it(tmp_path: Path) -> None:
     assert "FAIL: proven wrong" in text
     assert re.search(r"FAIL  grad_lora_b  in [1-6] of 6 cases", text)
     assert "error /" in text
+    assert "pytest-xdist" not in text
 
 
 def test_in_another_worker_the_whole_tells_it_again(tmp_path: Path) -> None:
@@ -171,7 +172,21 @@ def test_in_another_worker_the_whole_tells_it_again(tmp_path: Path) -> None:
         "my_kernels.py:wrong[tiny]": "failure",
         "my_kernels.py:wrong[whole]": "failure",
     }
-    assert re.search(r"FAIL  grad_lora_b  in", run.texts["my_kernels.py:wrong[whole]"])
+    text = run.texts["my_kernels.py:wrong[whole]"]
+    assert re.search(r"FAIL  grad_lora_b  in", text)
+    said = "note: tiny may have been tested in another worker of pytest-xdist, and told there:"
+    assert f"{said} --dist loadfile keeps" in text
+    assert "pytest-xdist" not in run.texts["my_kernels.py:wrong[tiny]"]
+
+
+def test_loadfile_keeps_the_tests_of_a_kernel_together(tmp_path: Path) -> None:
+    """Also those that lie in no file; the whole has nothing to add then."""
+    options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny", "-n", "2"]
+    run = run_pytest(tmp_path, "--loracle", "my_kernels.py:wrong", *options, "--dist", "loadfile")
+    assert run.outcomes == {
+        "my_kernels.py:wrong[tiny]": "failure",
+        "my_kernels.py:wrong[whole]": "skipped",
+    }
 
 
 def found(verdict: Any = "fail", count: int = 2, **changes: Any) -> Finding:
