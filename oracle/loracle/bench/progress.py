@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loracle.presentation.life_signs import LifeSigns
-from loracle.presentation.terminal import is_watched
 
 __all__ = ["BenchProgress"]
 
@@ -30,9 +29,9 @@ class BenchProgress:
             console=console,
             transient=True,
             auto_refresh=False,
-            disable=not is_watched(console),
+            disable=not console.is_terminal,
         )
-        self._life = None if is_watched(console) else LifeSigns(console)
+        self._life = None if console.is_terminal else LifeSigns(console)
         self._seen: tuple[int, int, str] | None = None
         self._task = self._bar.add_task("starting", total=None)
 

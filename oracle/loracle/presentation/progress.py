@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from loracle.presentation.life_signs import LifeSigns
-from loracle.presentation.terminal import STYLES, headline, is_watched
+from loracle.presentation.terminal import STYLES, headline
 from loracle.report import Finding, Verdict
 
 __all__ = ["ProgressDisplay"]
@@ -37,9 +37,9 @@ class ProgressDisplay:
             console=console,
             transient=True,
             auto_refresh=False,
-            disable=not is_watched(console),
+            disable=not console.is_terminal,
         )
-        self._life = None if is_watched(console) else LifeSigns(console)
+        self._life = None if console.is_terminal else LifeSigns(console)
         self._task = self._bar.add_task("starting", total=None)
 
     def update(

@@ -38,7 +38,6 @@ __all__ = [
     "finding_text",
     "has_columns",
     "headline",
-    "is_watched",
     "make_console",
     "show",
     "show_finding",
@@ -83,11 +82,6 @@ def make_console(*, stderr: bool = False) -> Console:
 def has_columns(console: Console) -> bool:
     """Whether lines are broken at its width: not in a file or a pipe."""
     return console.width < _UNBROKEN
-
-
-def is_watched(console: Console) -> bool:
-    """Whether a bar may be drawn: FORCE_COLOR makes no terminal of the log of a CI job."""
-    return console.is_terminal and not isinstance(console.file, _Trimmed)
 
 
 class _Trimmed(io.TextIOBase):
