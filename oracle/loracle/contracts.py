@@ -196,7 +196,7 @@ def how_to_take_by_name(positional: Collection[str]) -> str:
         return "kernels are called by name: take the '/' out of its signature"
     return (
         "kernels are called by name, with what `loracle contracts` lists: wrap it in a function"
-        " that takes it"
+        " that has these parameters"
     )
 
 
