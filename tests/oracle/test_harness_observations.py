@@ -345,7 +345,11 @@ def with_unknown_output(**tensors: Any) -> None:
         (without_y, False, r"from the parameters \(.*\): closest is aloragc; missing: y$"),
         (of_linear, False, "closest is lora-linear; missing: grad_output, scaling$"),
         (Module, False, r"\(rank\): kernels are called by name, .* wrap it in a function"),
-        (without_y, True, r"without_y does not take y, which aloragc passes; \D*that has these parameters$"),
+        (
+            without_y,
+            True,
+            r"without_y does not take y, which aloragc passes; \D*has these parameters$",
+        ),
         (with_more, True, "requires more, which aloragc does not pass"),
         (lambda **tensors: None, False, r"\(none named\): name it with contract=... or --contr"),
         (with_unknown_output, True, "declares the output 'grad_c'; aloragc has grad_a, grad_b"),

@@ -284,7 +284,7 @@ def test_a_narrow_choice_is_no_pass(choice: dict[str, Any]) -> None:
 
 def test_an_epsilon_beyond_the_truth_is_told_with_one_that_would_do() -> None:
     """Judging more cases, as is advised elsewhere, would not help."""
-    lost = validate("autograd", regimes=["tiny"], epsilon=1e6)
+    lost = validate(autograd.lora_linear, regimes=["tiny"], epsilon=1e6)
     assert (lost.verdict, lost.reason) == ("suspect", "insufficient-evidence")
     assert "1e6, exceeds the true values themselves" in meaning(lost)
     (note,) = lost.notes
@@ -294,16 +294,23 @@ def test_an_epsilon_beyond_the_truth_is_told_with_one_that_would_do() -> None:
     assert found is not None
     # What is advised helps, and not much more would.
     advised = float(found[1])
-    told = validate("autograd", regimes=["tiny"], epsilon=advised * 0.999)
+    told = validate(autograd.lora_linear, regimes=["tiny"], epsilon=advised * 0.999)
     assert min(told.evidence.values()) == 6
     assert told.notes == []
     assert "too few for a verdict (judge all regimes)" in meaning(told)
-    assert min(validate("autograd", regimes=["tiny"], epsilon=advised * 1.2).evidence.values()) < 6
+    assert (
+        min(
+            validate(
+                autograd.lora_linear, regimes=["tiny"], epsilon=advised * 1.2
+            ).evidence.values()
+        )
+        < 6
+    )
 
 
 def test_where_the_truth_is_zero_no_epsilon_tells() -> None:
     """Of a fresh adapter, whose B is zero, grad_lora_a is."""
-    report = validate("autograd", regimes=["lora-init"], epsilon=1e-3)
+    report = validate(autograd.lora_linear, regimes=["lora-init"], epsilon=1e-3)
     (note,) = report.notes
     assert note.endswith("where the true value is zero no epsilon tells: judge other regimes")
 
