@@ -1,0 +1,111 @@
+"""Cases with sizes of one's own: which can be made, and what stays of the case."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from loracle.contracts import CONTRACTS
+from loracle.errors import UsageError
+from loracle.evaluation import bind_sizes
+from loracle.generation import cases_of, generate, regimes_of
+from loracle.generation.generate import _can_be_made, resized
+from loracle.generation.regimes import REGIMES
+
+from .core_cases import a_case
+
+
+def test_a_case_keeps_all_else() -> None:
+    """Catches sizes that are changed in the key and not in the inputs, and a case that counts as
+    its own with the sizes it has anyway."""
+    case = a_case("lora-linear", "float16", "typical", 3, 7)
+    assert resized(case, dict(case.sizes)) == case
+    assert resized(case, {}) == case
+    other = resized(case, {"r": 5, "length": 9})
+    assert other.resized
+    assert dict(other.sizes) == {**dict(case.sizes), "r": 5, "length": 9}
+    assert list(dict(other.sizes)) == list(dict(case.sizes))
+    assert (other.contract, other.regime, other.dtype) == ("lora-linear", "typical", "float16")
+    assert (other.seed, other.index) == (7, 3)
+    inputs = generate(other)
+    assert bind_sizes(CONTRACTS["lora-linear"], inputs) == dict(other.sizes)
+    assert inputs.scalars == generate(case).scalars
+    # It stays so: its sizes are none that the regime draws.
+    back = resized(other, {"r": dict(case.sizes)["r"], "length": dict(case.sizes)["length"]})
+    assert back.resized
+    assert back.sizes == case.sizes
+    for name, tensor in generate(case).tensors.items():
+        assert np.array_equal(generate(back).tensors[name], tensor), name
+
+
+def test_a_size_that_the_contract_does_not_have() -> None:
+    with pytest.raises(UsageError) as error:
+        resized(a_case("aloragc", "float32", "tiny"), {"d": 3, "heads": 2})
+    assert str(error.value) == "aloragc has no size 'heads'; it has: L, M, d, r"
+
+
+IMPOSSIBLE = [
+    # Heads that are shared unevenly.
+    ("lora-mha", "typical", 0, {"num_heads": 3, "num_kv_heads": 2}),
+    # One channel that Q alone reads, and none for K.
+    ("lora-mha", "extreme", 0, {"model": 1}),
+    # Queries and keys are made of one input.
+    ("lora-attention", "structured", 2, {"L": 1}),
+    # A leading key beyond the first block.
+    ("aloragc", "long", 2, {"M": 1}),
+    # A token that is empty and another one that is ignored.
+    ("lora-linear", "structured", 1, {"batch": 1, "length": 1}),
+    # Two columns of B.
+    ("lora-linear", "structured", 2, {"r": 1}),
+    # Three formats, two tokens each.
+    ("lora-linear", "extreme", 1, {"batch": 1, "length": 5}),
+    # Two batches on the first axis.
+    ("lora-linear", "four-dimensional", 0, {"batch": 3}),
+    ("lora-linear", "two-dimensional", 0, {"batch": 2}),
+]
+
+
+@pytest.mark.parametrize(("contract", "regime", "index", "sizes"), IMPOSSIBLE)
+def test_sizes_of_which_a_regime_cannot_be_made(
+    contract: str, regime: str, index: int, sizes: dict[str, int]
+) -> None:
+    """One line, and no traceback of the generator's."""
+    case = a_case(contract, "float32", regime, index)
+    with pytest.raises(UsageError) as error:
+        resized(case, sizes)
+    changed = ",".join(f"{s}={n}" for s, n in {**dict(case.sizes), **sizes}.items())
+    key = f"{regime}:{index}@{changed}"
+    assert str(error.value) == f"{regime} cannot be made of the sizes of {key}"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_sizes_as_drawn_can_be_made(contract: str) -> None:
+    """Catches a check that refuses what there is: cases of every regime, heads that are shared
+    evenly among them."""
+    for regime in regimes_of(CONTRACTS[contract], on_request=True):
+        assert _can_be_made(a_case(contract, "float32", regime, 1)), regime
+    if contract == "lora-mha":
+        case = a_case(contract, "float32", "typical")
+        for heads, shared in ((4, 2), (3, 3), (5, 1)):
+            assert dict(resized(case, {"num_heads": heads, "num_kv_heads": shared}).sizes)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_the_number_of_cases_is_that_of_the_regime_unless_asked_for(contract: str) -> None:
+    regimes = regimes_of(CONTRACTS[contract])
+    for count in (None, 0, 2):
+        cases = cases_of(CONTRACTS[contract], "float32", 5, regimes, count)
+        expected = [
+            (regime, index)
+            for regime in regimes
+            for index in range(REGIMES[regime].cases_of(contract) if count is None else count)
+        ]
+        assert [(case.regime, case.index) for case in cases] == expected
+        assert {(case.seed, case.dtype) for case in cases} <= {(5, "float32")}
+
+
+def test_the_message_names_the_case_as_it_is_asked_for() -> None:
+    with pytest.raises(UsageError, match=re.escape("structured:2@L=")):
+        resized(a_case("aloragc", "float32", "structured", 2), {"r": 1})
