@@ -15,7 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("reference/loracle_reference", "oracle/loracle")
-HELPERS = ("case_digests.json", "case_digests.py", "conftest.py", "core_cases.py", "selftest_outcomes.py")
+HELPERS = (
+    "case_digests.json",
+    "case_digests.py",
+    "conftest.py",
+    "core_cases.py",
+    "other_evaluations.py",
+    "selftest_outcomes.py",
+)
 
 
 def stage(folder: Path) -> None:

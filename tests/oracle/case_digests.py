@@ -41,5 +41,7 @@ def digests(contract: str, regime: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    table = {f"{contract} {regime}": " ".join(digests(contract, regime)) for contract, regime in PAIRS}
+    table = {
+        f"{contract} {regime}": " ".join(digests(contract, regime)) for contract, regime in PAIRS
+    }
     TABLE.write_text(json.dumps(table, indent=1) + "\n")

@@ -14,7 +14,9 @@ from .case_digests import PAIRS, TABLE, digests
 def test_the_cases_of_a_regime_are_those_of_the_table(contract: str, regime: str) -> None:
     """Catches a draw that is added, left out or put elsewhere, which no promise of the regime
     forbids. A change on purpose: see `case_digests`."""
-    assert digests(contract, regime) == json.loads(TABLE.read_text())[f"{contract} {regime}"].split()
+    assert (
+        digests(contract, regime) == json.loads(TABLE.read_text())[f"{contract} {regime}"].split()
+    )
 
 
 def test_the_table_has_no_other_regimes() -> None:

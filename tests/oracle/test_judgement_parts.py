@@ -119,13 +119,20 @@ PLANNED = [(contract, plan) for contract in PLANS for plan in PLANS[contract]]
 def test_the_bound_of_a_plan_is_the_smaller_of_two_proven_ones(contract: str, plan: str) -> None:
     """A kernel that follows a plan is a legal evaluation too; what it stores counts."""
     case = a_case(contract, "bfloat16", "tiny", 2)
-    known, inputs, machine = CONTRACTS[contract], generate(case), machine_model("widest", "bfloat16")
+    known, inputs, machine = (
+        CONTRACTS[contract],
+        generate(case),
+        machine_model("widest", "bfloat16"),
+    )
     every = gradients(known, inputs, Rounding(machine))
     arithmetic = Planned(machine, stores_every_result=PLANS[contract][plan].stores_every_result)
     stored = PLANS[contract][plan].formulas(
         lambda matrix: matrix.stored(), **matrices(known, inputs, arithmetic)
     )
-    found, plain = proven_bounds(known, inputs, machine, plan), proven_bounds(known, inputs, machine)
+    found, plain = (
+        proven_bounds(known, inputs, machine, plan),
+        proven_bounds(known, inputs, machine),
+    )
     for output, shape in output_shapes(known, inputs).items():
         of_plan = arithmetic.bound(stored[output].stored()).reshape(shape)
         of_every = every[output].error.reshape(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -49,6 +50,7 @@ def test_a_size_that_the_contract_does_not_have() -> None:
 IMPOSSIBLE = [
     # Heads that are shared unevenly.
     ("lora-mha", "typical", 0, {"num_heads": 3, "num_kv_heads": 2}),
+    ("lora-mha", "lora-init", 0, {"num_heads": 3, "num_kv_heads": 2}),
     # One channel that Q alone reads, and none for K.
     ("lora-mha", "extreme", 0, {"model": 1}),
     # Queries and keys are made of one input.
@@ -92,6 +94,21 @@ def test_sizes_as_drawn_can_be_made(contract: str) -> None:
             assert dict(resized(case, {"num_heads": heads, "num_kv_heads": shared}).sizes)
 
 
+def test_inputs_that_are_not_finite_cannot_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No regime makes them of any sizes; one that did would be refused, not judged by NaN."""
+    case = a_case("lora-linear", "float32", "tiny")
+    inputs = generate(case)
+    assert _can_be_made(case)
+    inputs.tensors["lora_b"][0, 0] = np.inf
+    monkeypatch.setattr(sys.modules["loracle.generation.generate"], "generate", lambda _: inputs)
+    assert not _can_be_made(case)
+
+
+def default_number(contract: str, regime: str) -> int:
+    known = REGIMES[regime]
+    return known.cases_in.get(contract, known.cases)
+
+
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_the_number_of_cases_is_that_of_the_regime_unless_asked_for(contract: str) -> None:
     regimes = regimes_of(CONTRACTS[contract])
@@ -100,7 +117,7 @@ def test_the_number_of_cases_is_that_of_the_regime_unless_asked_for(contract: st
         expected = [
             (regime, index)
             for regime in regimes
-            for index in range(REGIMES[regime].cases_of(contract) if count is None else count)
+            for index in range(default_number(contract, regime) if count is None else count)
         ]
         assert [(case.regime, case.index) for case in cases] == expected
         assert {(case.seed, case.dtype) for case in cases} <= {(5, "float32")}

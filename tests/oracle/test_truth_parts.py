@@ -128,6 +128,23 @@ def test_what_contradicts_is_said_with_its_size() -> None:
     )
 
 
+def test_the_direction_is_the_same_in_every_run() -> None:
+    """One contradiction, one message: catches a direction that is drawn anew, with which a check
+    fails for one user and not for the next."""
+    known, inputs = CONTRACTS["aloragc"], small("aloragc")
+    truth = enclose(known, inputs, "float32")
+    wrong = {
+        name: moved(enclosure, 1.5 ** np.arange(enclosure.high.size).reshape(enclosure.shape))
+        for name, enclosure in truth.items()
+    }
+    said = set()
+    for _ in range(8):
+        with pytest.raises(SpecificationError) as error:
+            check_against_loss(known, inputs, wrong)
+        said.add(str(error.value))
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("contract", CONTRACT_NAMES)
 def test_enclose_makes_the_check(contract: str) -> None:
     """On either path."""
