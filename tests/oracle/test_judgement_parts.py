@@ -118,7 +118,7 @@ PLANNED = [(contract, plan) for contract in PLANS for plan in PLANS[contract]]
 @pytest.mark.parametrize(("contract", "plan"), PLANNED)
 def test_the_bound_of_a_plan_is_the_smaller_of_two_proven_ones(contract: str, plan: str) -> None:
     """A kernel that follows a plan is a legal evaluation too; what it stores counts."""
-    case = a_case(contract, "bfloat16", "tiny", 2)
+    case = a_case(contract, "bfloat16", "tiny", 3)
     known, inputs, machine = (
         CONTRACTS[contract],
         generate(case),

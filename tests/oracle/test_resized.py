@@ -126,3 +126,24 @@ def test_the_number_of_cases_is_that_of_the_regime_unless_asked_for(contract: st
 def test_the_message_names_the_case_as_it_is_asked_for() -> None:
     with pytest.raises(UsageError, match=re.escape("structured:2@L=")):
         resized(a_case("aloragc", "float32", "structured", 2), {"r": 1})
+
+
+@pytest.mark.parametrize(
+    ("contract", "sizes", "names"),
+    [
+        ("lora-linear", {"batch": 1, "length": 5}, ("x",)),
+        ("aloragc", {"L": 5, "M": 7}, ("c1", "c2")),
+        ("lora-attention", {"L": 7, "M": 5}, ("x_q", "x_k")),
+        ("lora-mha", {"length": 5}, ("x",)),
+    ],
+)
+def test_an_odd_number_of_tokens_is_repeated_but_for_the_last(
+    contract: str, sizes: dict[str, int], names: tuple[str, ...]
+) -> None:
+    """Where the regime itself draws even lengths alone."""
+    inputs = generate(resized(a_case(contract, "float32", "structured"), sizes))
+    for name in names:
+        tensor = inputs.tensors[name]
+        rows = tensor.reshape(-1, tensor.shape[-1])
+        assert np.array_equal(rows[0:-1:2], rows[1:-1:2])
+        assert not (rows[-1] == rows[-2]).any()
