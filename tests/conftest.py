@@ -8,6 +8,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# What is printed is compared as it is in a pipe, whatever whoever runs the tests prefers to see.
+for _preference in ("FORCE_COLOR", "NO_COLOR", "COLUMNS"):
+    os.environ.pop(_preference, None)
+
 _SLOW_MACHINES = [HealthCheck.too_slow]
 
 settings.register_profile(

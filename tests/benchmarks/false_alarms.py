@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.oracle.honest_runs import Closeness, random_runs
 
+from loracle.contracts import CONTRACTS
+
 MACHINES = (
     ("float32", "widest"),
     ("float16", "widest"),
@@ -61,7 +63,7 @@ def main() -> None:
     print(f"```\n{' '.join(command)}\n```\n")
     print("| " + " | ".join(HEADERS) + " |")
     print("|:---|:---|:---" + "|---:" * (len(HEADERS) - 3) + "|")
-    for contract in arguments.contract or ("lora-linear", "aloragc", "lora-attention"):
+    for contract in arguments.contract or CONTRACTS:
         for dtype, machine in MACHINES:
             line = row(contract, dtype, machine, arguments.kernels, arguments.seeds)
             print(line, flush=True)

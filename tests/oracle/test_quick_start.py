@@ -7,8 +7,11 @@ import pty
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from .pytest_project import KERNELS
 
 HEAVY = {"torch", "hypothesis", "numpy", "rich", "sympy", "jinja2", "jsonschema", "matplotlib"}
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -82,3 +85,20 @@ def test_a_pipe_gets_none_unless_asked_for() -> None:
             command, env=environment | variables, capture_output=True, text=True, check=True
         )
         assert ("\x1b[" in done.stdout) is coloured
+
+
+def test_a_pipe_gets_no_bar_even_so(tmp_path: Path) -> None:
+    """Which rich draws wherever FORCE_COLOR is set, and then prints into itself for ever."""
+    (tmp_path / "my_kernels.py").write_text(KERNELS)
+    command = [sys.executable, "-m", "loracle", "validate", "my_kernels.py:wrong"]
+    done = subprocess.run(
+        [*command, "--contract", "lora-linear", "--regime", "tiny"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"FORCE_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "\x1b[1;31mFAIL" in done.stdout
+    assert "\x1b[?25l" not in done.stderr

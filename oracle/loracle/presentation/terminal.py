@@ -47,13 +47,22 @@ _WHAT_IS_COUNTED = "{} cases; the other columns count outputs of cases"
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that takes text literally, with colours only on a terminal without NO_COLOR.
+    """A console that takes text literally, with colours only on a terminal without NO_COLOR, or
+    where FORCE_COLOR asks for them.
 
     In a file or a pipe lines are as long as their text, unless COLUMNS says otherwise, and have no
     blanks at the end."""
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    # Not console.is_terminal, which FORCE_COLOR sets in a pipe too.
-    if not console.file.isatty():
+    terminal = Console(stderr=stderr).file.isatty()
+    console = Console(
+        stderr=stderr,
+        # Else rich takes a pipe for a terminal where FORCE_COLOR is set, bars that move included.
+        force_terminal=None if terminal else False,
+        color_system="auto" if terminal or not os.environ.get("FORCE_COLOR") else "256",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    if not terminal:
         console.file = cast("IO[str]", _Trimmed(stderr=stderr))
         if "COLUMNS" not in os.environ:
             console.width = _UNBROKEN
