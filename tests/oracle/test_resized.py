@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,3 +148,46 @@ def test_an_odd_number_of_tokens_is_repeated_but_for_the_last(
         rows = tensor.reshape(-1, tensor.shape[-1])
         assert np.array_equal(rows[0:-1:2], rows[1:-1:2])
         assert not (rows[-1] == rows[-2]).any()
+
+
+@pytest.mark.parametrize(
+    ("contract", "sizes", "name"),
+    [
+        ("aloragc", {"M": 5}, "c2"),
+        ("lora-attention", {"M": 5}, "x_k"),
+        ("lora-mha", {"length": 5}, "x"),
+    ],
+)
+def test_an_odd_number_of_keys_is_tied_but_for_the_last(
+    contract: str, sizes: dict[str, int], name: str
+) -> None:
+    """The same of nearly equal neighbours."""
+    keys = generate(resized(a_case(contract, "float64", "saturated"), sizes)).tensors[name]
+    rows = keys.reshape(-1, 5, keys.shape[-1])
+    largest = np.abs(rows).max()
+    assert np.abs(rows[:, 1::2] - rows[:, 0:-1:2]).max() < 0.05 * largest
+    assert np.abs(rows[:, -1] - rows[:, -2]).max() > 0.2 * largest
+
+
+def test_a_massive_query_needs_a_key_to_stand_out() -> None:
+    """Catches an assertion's traceback for a width of one."""
+    case = a_case("lora-mha", "float32", "extreme")
+    sizes = tuple({**dict(case.sizes), "model": 1}.items())
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(ValueError, match=r"^the channel that Q alone reads is the only one$"),
+    ):
+        generate(replace(case, sizes=sizes, resized=True))
+
+
+@pytest.mark.parametrize("sizes", [{"length": 3}, {"model": 4}, {"length": 5, "model": 6}])
+def test_narrow_bounds_are_designed_for_all_tokens_but_one(sizes: dict[str, int]) -> None:
+    """One token has nearly all of the key, and all the others nearly all of the value, at sizes of
+    which the regime itself draws the smallest alone."""
+    x = generate(resized(a_case("lora-mha", "float64", "designed", 5), sizes)).tensors["x"]
+    half = x.shape[2] // 2
+    keys, values = np.abs(x[0, :, half:]).max(axis=1), np.abs(x[0, :, :half]).max(axis=1)
+    leading = int(np.argmax(keys))
+    others = [token for token in range(x.shape[1]) if token != leading]
+    assert (keys[others] < keys[leading] / 64).all()
+    assert (values[others] > 16 * values[leading]).all()
