@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +22,8 @@ TABLE = json.loads((ORACLE / "case_digests.json").read_text())
 def digests_anew() -> Callable[[str, str], list[str]]:
     """`digests` of tests/oracle/case_digests.py over modules that are executed again."""
     for name in ("regimes", "generate"):
-        importlib.reload(sys.modules[f"loracle.generation.{name}"])
-    importlib.reload(sys.modules["loracle.generation"])
+        importlib.reload(importlib.import_module(f"loracle.generation.{name}"))
+    importlib.reload(importlib.import_module("loracle.generation"))
     spec = importlib.util.spec_from_file_location("digests_anew", ORACLE / "case_digests.py")
     assert spec is not None
     assert spec.loader is not None
@@ -39,3 +38,11 @@ def test_the_cases_of_a_regime_are_those_of_the_table(pair: str) -> None:
     """See tests/oracle/test_case_digests.py."""
     contract, regime = pair.split()
     assert digests_anew()(contract, regime) == TABLE[pair].split()
+
+
+def test_the_regimes_have_their_names_and_say_what_they_reveal() -> None:
+    """See tests/oracle/test_generation.py."""
+    regimes = importlib.reload(importlib.import_module("loracle.generation.regimes")).REGIMES
+    for name, regime in regimes.items():
+        assert regime.name == name
+        assert len(regime.reveals) > 30
