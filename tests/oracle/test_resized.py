@@ -191,3 +191,10 @@ def test_narrow_bounds_are_designed_for_all_tokens_but_one(sizes: dict[str, int]
     others = [token for token in range(x.shape[1]) if token != leading]
     assert (keys[others] < keys[leading] / 64).all()
     assert (values[others] > 16 * values[leading]).all()
+
+
+def test_what_no_contract_promises_is_run_on_request_alone() -> None:
+    linear = CONTRACTS["lora-linear"]
+    asked = set(regimes_of(linear, on_request=True)) - set(regimes_of(linear))
+    assert asked == {"two-dimensional", "four-dimensional"}
+    assert regimes_of(linear) == regimes_of(linear, on_request=False)
