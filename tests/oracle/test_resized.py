@@ -64,6 +64,9 @@ IMPOSSIBLE = [
     ("lora-linear", "structured", 2, {"r": 1}),
     # Three formats, two tokens each.
     ("lora-linear", "extreme", 1, {"batch": 1, "length": 5}),
+    ("lora-mha", "extreme", 1, {"batch": 1, "length": 5}),
+    # And one query.
+    ("aloragc", "extreme", 1, {"L": 2}),
     # Two batches on the first axis.
     ("lora-linear", "four-dimensional", 0, {"batch": 3}),
     ("lora-linear", "two-dimensional", 0, {"batch": 2}),
