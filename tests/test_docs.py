@@ -12,10 +12,10 @@ from loracle.adapters import ADAPTERS
 from loracle.cli import validate
 from loracle.contracts import CONTRACTS, Contract
 from loracle.diagnosis.hypotheses import NAMES
+from loracle.expectations.entries import CALL, OPTIONAL, REQUIRED, WHOLE, read_entries
 from loracle.generation import REGIMES
-from loracle.presentation.wording import STRUCTURAL
 from loracle.replay.command import command as replay
-from loracle.report import Diagnosis, Finding, RegimeSummary, Report
+from loracle.report import STRUCTURAL, Diagnosis, Finding, RegimeSummary, Report
 
 ROOT = Path(__file__).parents[1]
 VALIDATE = (ROOT / "docs/validate-a-kernel.md").read_text()
@@ -61,6 +61,19 @@ def test_every_diagnosis_is_documented_and_none_that_is_not() -> None:
     text = (ROOT / "docs/diagnosis.md").read_text()
     assert rows(section(text, "Mistakes in the formulas")) == set().union(*NAMES.values())
     assert rows(section(text, "What is seen without a closed form")) == STRUCTURAL
+
+
+def test_the_keys_of_expected_failures_are_documented_and_the_example_is_read() -> None:
+    text = section((ROOT / "docs/continuous-integration.md").read_text(), "Expected failures")
+    keys = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, flags=re.MULTILINE))
+    assert keys == dict.fromkeys(REQUIRED, "required") | dict.fromkeys(OPTIONAL, "optional")
+    (example,) = re.findall(r'^--8<-- "(.*)"', text, flags=re.MULTILINE)
+    entries = read_entries(ROOT / example)
+    contract = CONTRACTS["lora-linear"]
+    assert {entry.regime for entry in entries} - {WHOLE} < set(REGIMES)
+    assert {entry.output for entry in entries} - {CALL} < set(contract.outputs)
+    assert {entry.hypothesis for entry in entries} == {None, "dropped-tail"}
+    assert {entry.dtype for entry in entries} == {None, "bfloat16", "float16"}
 
 
 def test_what_is_structural() -> None:

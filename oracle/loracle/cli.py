@@ -14,6 +14,7 @@ import click
 
 from loracle import __version__
 from loracle.bench.command import bench
+from loracle.command_group import CommandGroup, help_command
 from loracle.completion import (
     COMPLETE_VARIABLE,
     SHELLS,
@@ -29,7 +30,13 @@ from loracle.completion import (
     completion_script,
 )
 from loracle.errors import UsageError
-from loracle.options import report_file_options
+from loracle.options import (
+    CONTRACT_NAMES,
+    DEVICE_NAMES,
+    DTYPE_NAMES,
+    MACHINE_NAMES,
+    report_file_options,
+)
 from loracle.probe.command import probe
 from loracle.replay.command import command as replay
 from loracle.resolving_power.command import command as resolving_power
@@ -104,8 +111,12 @@ def _refusal(error: OSError) -> str:
     return f"cannot write the output: {what}" if error.errno in _NO_ROOM else what
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def _commands() -> None:
     """Proves fast-LoRA kernels right or wrong against rigorous ground truth."""
 
@@ -116,7 +127,7 @@ def _commands() -> None:
     "--contract",
     metavar="NAME",
     shell_complete=complete_contracts,
-    help="What TARGET promises; inferred from its parameters if omitted.",
+    help=f"What TARGET promises: {CONTRACT_NAMES}; inferred from its parameters if omitted.",
 )
 @click.option(
     "--dtype",
@@ -124,7 +135,7 @@ def _commands() -> None:
     show_default=True,
     metavar="NAME",
     shell_complete=complete_dtypes,
-    help="float64, float32, bfloat16, float16.",
+    help=f"{DTYPE_NAMES}.",
 )
 @click.option(
     "--device",
@@ -132,19 +143,19 @@ def _commands() -> None:
     show_default=True,
     metavar="NAME",
     shell_complete=complete_devices,
-    help="cpu or cuda.",
+    help=f"{DEVICE_NAMES}.",
 )
 @click.option(
     "--machine",
     metavar="NAME",
     shell_complete=complete_machines,
-    help="The arithmetic to judge it by; the widest one if omitted.",
+    help=f"The arithmetic to judge it by: {MACHINE_NAMES}; widest if omitted.",
 )
 @click.option(
     "--plan",
     metavar="NAME",
     shell_complete=complete_plans,
-    help="The evaluation plan it follows, for a tighter bound.",
+    help="The evaluation plan it follows, for a tighter bound: see `loracle contracts NAME`.",
 )
 @click.option("--cases", type=int, metavar="N", help="Cases per regime.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
@@ -154,7 +165,7 @@ def _commands() -> None:
     multiple=True,
     metavar="R",
     shell_complete=complete_regimes,
-    help="Only this one. Repeatable.",
+    help="Only this one of those that `loracle regimes` lists. Repeatable.",
 )
 @click.option(
     "--case",
@@ -249,21 +260,29 @@ def validate(
 
 
 @_commands.command()
-def contracts() -> None:
-    """List the contracts: arguments, shapes, outputs."""
-    from loracle.presentation.listings import contract_text
+@click.argument("name", required=False, shell_complete=complete_contracts)
+def contracts(name: str | None) -> None:
+    """List the contracts, or all there is to know of one.
+
+    Of every contract arguments, shapes and outputs; of the contract NAME also what --plan, --regime
+    and --machine may be, and the adapters.
+    """
+    from loracle.contracts import contract_named
+    from loracle.presentation.listings import contract_in_full, contract_text
     from loracle.presentation.terminal import make_console
 
-    make_console().print(contract_text())
+    text = contract_text() if name is None else contract_in_full(contract_named(name))
+    make_console().print(text)
 
 
 @_commands.command()
 def regimes() -> None:
     """List the regimes, and what each of them reveals."""
     from loracle.presentation.listings import regime_table
-    from loracle.presentation.terminal import make_console
+    from loracle.presentation.terminal import has_columns, make_console
 
-    make_console().print(regime_table())
+    console = make_console()
+    console.print(regime_table(in_lines=has_columns(console)))
 
 
 @_commands.command()
@@ -290,7 +309,7 @@ def schema(name: str) -> None:
 
     NAME is report (what `loracle validate --json` and `loracle replay --json` write, and the
     default), vectors (the manifest of `loracle vectors build`), or the command whose --json it is:
-    sweep, bench, bench-transition, probe, resolving-power, selftest.
+    sweep, bench, bench-transition, probe, resolving-power, selftest, ledger.
     """
     from loracle.schema import schema_text
 
@@ -321,6 +340,7 @@ def demo() -> int:
 
 _commands.add_command(adapters)
 _commands.add_command(bench)
+_commands.add_command(help_command)
 _commands.add_command(probe)
 _commands.add_command(replay)
 _commands.add_command(selftest)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loracle.errors import UsageError, nearest
+from loracle.errors import UsageError, checks_keywords, nearest
 
 __all__ = ["Declaration", "check_unsupported", "declaration_of", "declare"]
 
@@ -74,6 +74,7 @@ class Declaration:
             object.__setattr__(self, "machine", machine)
 
 
+@checks_keywords
 def declare(
     *,
     unsupported: Iterable[str] = (),

@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["report_file_options"]
+__all__ = ["CONTRACT_NAMES", "DEVICE_NAMES", "DTYPE_NAMES", "MACHINE_NAMES", "report_file_options"]
+
+# Written out, as what knows them takes too long to import for a --help.
+CONTRACT_NAMES = "lora-linear, aloragc, lora-attention, lora-mha"
+DTYPE_NAMES = "float64, float32, bfloat16, float16"
+MACHINE_NAMES = "widest, f32-accumulate, f16-accumulate, tf32, ampere, hopper"
+DEVICE_NAMES = "cpu, cuda or cuda:N"
 
 F = TypeVar("F", bound=Callable[..., Any])
 

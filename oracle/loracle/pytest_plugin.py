@@ -6,6 +6,7 @@ already, until there is a kernel to test.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         every: list[Part] = list(parts)
     except UsageError as error:
-        raise pytest.Collector.CollectError(str(error)) from None
+        raise pytest.Collector.CollectError(f"{_place_of(metafunc)}: {error}") from None
     metafunc.parametrize(PARAMETER, every, ids=[part.name for part in every])
+
+
+def _place_of(metafunc: pytest.Metafunc) -> str:
+    """File and line of the function with its decorators."""
+    file = metafunc.definition.nodeid.partition("::")[0]
+    return f"{file}:{inspect.unwrap(metafunc.function).__code__.co_firstlineno}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from loracle.scatter import Scatter
 
 __all__ = [
+    "BEYOND_PLAN",
     "SCHEMA",
+    "STRUCTURAL",
     "Diagnosis",
     "ErrorMap",
     "ExpectedFailure",
@@ -31,6 +33,30 @@ PromiseKind = Literal["certificate", "epsilon"]
 
 SCHEMA = "loracle-report/1"
 """The name of the form of `Report.to_dict`; `loracle/schema/report.schema.json` describes it."""
+
+STRUCTURAL = frozenset(
+    {
+        "crash",
+        "false-certificate",
+        "invalid-certificate",
+        "missing-output",
+        "mutates-input",
+        "nondeterministic",
+        "non-finite",
+        "second-backward",
+        "stale-cache",
+        "timeout",
+        "uninitialised-memory",
+        "writes-out-of-bounds",
+        "wrong-dtype",
+        "wrong-shape",
+    }
+)
+"""Diagnoses of what was seen before, or beside, the size of the error."""
+
+BEYOND_PLAN = "beyond-plan"
+"""Diagnosis of an error that the declared evaluation plan excludes, and a legal evaluation does
+not."""
 
 
 @dataclass(frozen=True)

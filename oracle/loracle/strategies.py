@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from loracle.cases import Case
 from loracle.contracts import Contract, contract_named
-from loracle.errors import UsageError
+from loracle.errors import UsageError, checks_keywords
 from loracle.generation.generate import case_of, generate, resized
 from loracle.generation.regimes import regimes_of
 from loracle.report import Report
@@ -40,6 +40,7 @@ _LARGEST_WIDTH = 12
 _LARGEST_SEED = 2**16 - 1
 
 
+@checks_keywords
 def cases(
     contract: str | Contract,
     dtype: Any = "float32",
@@ -114,6 +115,7 @@ def arguments(case: Case, device: str = "cpu") -> Arguments:
     return Arguments(case, device, {**tensors, **made.scalars})
 
 
+@checks_keywords
 def assert_conforms(
     kernel: Callable[..., Any] | str,
     case: Case,

@@ -14,6 +14,7 @@ from loracle import __version__
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.declaration import check_unsupported
+from loracle.errors import checks_keywords
 from loracle.expectations.applying import applying, homeless
 from loracle.expectations.collector import ExpectingCollector
 from loracle.generation import generate
@@ -25,6 +26,7 @@ from loracle.judgement.reference import reference_of
 from loracle.observation import CONDITIONS
 from loracle.report import Finding, Report, Verdict
 from loracle.request import check_arguments, checked_machine, checked_plan, chosen_cases
+from loracle.telling_epsilon import LargestTruths
 from loracle_reference.floating_point import MachineModel
 
 __all__ = ["enough_of", "validate", "validate_in"]
@@ -47,6 +49,7 @@ class OnProgress(Protocol):
     ) -> None: ...
 
 
+@checks_keywords
 def validate(
     kernel: Callable[..., Any] | str,
     contract: str | Contract | None = None,
@@ -195,13 +198,16 @@ def validate_in(
                 {"cases": cases, "regimes": regimes, "only_cases": only_cases},
             ),
         )
-        notes, reason = _run(process, chosen, model, followed, collector, on_progress)
+        truths = LargestTruths(loaded.outputs)
+        notes, reason = _run(process, chosen, model, followed, collector, truths, on_progress)
     findings = collector.findings(across_cases=across_cases)
     matched = collector.expected if isinstance(collector, ExpectingCollector) else []
     expected = [*matched, *homeless(entries, kernel, loaded.name)]
     if not reason and any(one.outdated for one in expected):
         reason = "outdated-expectations"
     verdict, reason = _verdict(findings, collector, reason)
+    if reason == "insufficient-evidence" and epsilon is not None:
+        notes += filter(None, [truths.note(epsilon, ENOUGH_EVIDENCE)])
     return Report(
         verdict=verdict,
         reason=reason,
@@ -243,6 +249,7 @@ def _run(
     model: MachineModel,
     followed: str | None,
     collector: Collector,
+    truths: LargestTruths,
     on_progress: OnProgress | None,
 ) -> tuple[list[str], str]:
     """Every case of the plan; returns notes, and why the run ended early, if it did."""
@@ -258,6 +265,8 @@ def _run(
             reference = reference_of(case, model, followed)
             observation = process.collect()
             latest = collector.add(reference, observation)
+            if observation.declined is None:
+                truths.add(reference)
             notes.update(dict.fromkeys(observation.notes))
             if on_progress is not None:
                 on_progress(done, len(plan), case.regime, collector.worst, latest)

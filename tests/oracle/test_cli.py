@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import loracle
-from loracle.cli import main
+from loracle import options
+from loracle.adapters import ADAPTERS
+from loracle.cli import _commands, main
+from loracle.contracts import CONTRACTS, Contract
 from loracle.errors import UsageError
+from loracle.generation import REGIMES
 from loracle.report import Report
+from loracle_reference.evaluation_plans import PLANS
+from loracle_reference.floating_point import FORMATS, MACHINES
 
 MakeReport = Callable[..., Report]
 ROOTS = [Path(__file__).parents[2] / root for root in ("reference", "oracle")]
@@ -145,6 +155,38 @@ def test_what_click_refuses_is_one_line_too(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("valdate x", "no command 'valdate'; did you mean validate? (see loracle --help)"),
+        ("xyz", "no command 'xyz' (see loracle --help)"),
+        ("vectors buil", "no command 'buil'; did you mean build? (see loracle vectors --help)"),
+        ("help valdate", "no command 'valdate'; did you mean validate?"),
+        ("help validate it", "no command 'it'"),
+    ],
+)
+def test_a_misspelt_command_is_answered_with_the_nearest(
+    arguments: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments.split()) == 2
+    assert capsys.readouterr().err == f"Error: {says}\n"
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("", "validate", "vectors", "vectors build"):
+        assert not run("help", *command.split())
+        told = capsys.readouterr().out
+        assert not run(*command.split(), "--help")
+        assert capsys.readouterr().out == told
+        assert told.startswith(f"Usage: loracle {command}".rstrip())
+
+
+def test_the_version_has_a_short_form(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("-V", "--version"):
+        assert not run(option)
+        assert capsys.readouterr().out == f"loracle {loracle.__version__}\n"
+
+
 def test_json_is_written_whole(
     validation: FakeValidation, make_failing: MakeReport, tmp_path: Path
 ) -> None:
@@ -220,7 +262,13 @@ def test_a_folder_of_the_system_itself_is_not_said_to_be_missing(
 
 
 def test_a_stray_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("validate m:f", "schema report", "contracts", "replay r.json", "selftest"):
+    for command in (
+        "validate m:f",
+        "schema report",
+        "contracts lora-mha",
+        "replay r.json",
+        "selftest",
+    ):
         assert run(*command.split(), "stray") == 2
         assert "argument (stray)" in capsys.readouterr().err
 
@@ -255,19 +303,99 @@ def test_an_interruption_outside_the_validation_ends_quietly(
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_adapters_are_listed_with_versions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_adapters_are_a_line_each_and_all_is_told_on_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert not run("adapters")
-    text = capsys.readouterr().out
-    for word in ("peft", "loralib", "torch-sdpa-flash", "autograd", "lora-attention", "pip"):
-        assert word in text
+    header, _, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["adapter", "contracts", "found"]
+    assert [line.split()[0] for line in lines] == list(ADAPTERS)
+    assert lines[0].split() == ["peft", "lora-linear", "peft", version("peft")]
+    for arguments in (("adapters", "-v"), ("adapters", "peft", "loralib")):
+        assert not run(*arguments)
+        text = capsys.readouterr().out
+        for word in ("judges", "peft.tuners.lora.Linear", "loralib", "pip install"):
+            assert word in text
+    assert run("adapters", "-v", "--judge") == 2
 
 
 def test_a_missing_package_is_called_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loracle.presentation.listings.installed_version", lambda name: None)
-    run("adapters")
+    run("adapters", "loralib")
     assert "loralib missing" in capsys.readouterr().out
+    monkeypatch.setattr("loracle.adapters.adapter.Adapter.missing", lambda self: ["loralib"])
+    run("adapters")
+    assert "not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.name)
+def test_a_contract_is_told_in_full(contract: Contract, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("contracts", contract.name)
+    text = capsys.readouterr().out
+    assert text.startswith(contract.name)
+    regimes = [n for n, regime in REGIMES.items() if contract.name in regime.makers]
+    adapters = [a.name for a in ADAPTERS.values() if contract.name in a.contracts]
+    words = [*contract.parameters, *contract.outputs, *PLANS.get(contract.name, {}), *MACHINES]
+    for word in [*words, *regimes, *adapters]:
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text), word
+    assert len([other for other in CONTRACTS if text.startswith(other + "\n")]) == 1
+
+
+def test_an_unknown_contract_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("contracts", "lora-linaer") == 2
+    assert "did you mean lora-linear?" in capsys.readouterr().err
+
+
+def test_the_names_in_the_help_are_those_that_there_are() -> None:
+    assert options.CONTRACT_NAMES.split(", ") == list(CONTRACTS)
+    assert options.DTYPE_NAMES.split(", ") == list(FORMATS)
+    assert options.MACHINE_NAMES.split(", ") == list(MACHINES)
+
+
+def commands(group: click.Group, path: str = "") -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        inner = commands(command, f"{path}{name} ") if isinstance(command, click.Group) else {}
+        found |= inner or {path + name: command}
+    return found
+
+
+def test_every_option_with_fixed_choices_shows_them() -> None:
+    """In its help, or in its default where that has all of them."""
+    choices = {
+        "--contract": "lora-attention",
+        "--dtype": "float32",
+        "--machine": "hopper",
+        "--device": "cuda",
+    }
+    seen = 0
+    for name, command in commands(_commands).items():
+        for parameter in command.params:
+            for option in set(parameter.opts) & set(choices):
+                assert isinstance(parameter, click.Option)
+                shown = f"{parameter.help} {parameter.default}"
+                assert choices[option] in shown, (name, option)
+                seen += 1
+    assert seen > 15
+
+
+def test_regimes_are_a_line_each_where_nobody_sees_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    run("regimes")
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["regime", "contracts", "reveals"]
+    assert [line.split()[0] for line in lines] == list(REGIMES)
+    for line, regime in zip(lines, REGIMES.values(), strict=True):
+        assert line.endswith(regime.reveals)
+    monkeypatch.setenv("COLUMNS", "80")
+    run("regimes")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_contracts_and_regimes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -364,6 +492,24 @@ def test_another_refusal_of_the_system_names_the_file(
 def test_the_parent_process_never_imports_torch(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'hypothesis'}} & set(sys.modules))"
     assert in_a_fresh_process(code) == "set()"
+
+
+def test_help_answers_at_once() -> None:
+    """Processor time, as other work may hold the cores; what is imported for it has no numpy."""
+    best = min(_seconds_of("--help") for _ in range(3))
+    assert best < 0.3
+    code = (
+        "import sys, loracle.cli\n"
+        "print({'numpy', 'scipy', 'rich', 'flint', 'jsonschema'} & set(sys.modules))"
+    )
+    assert in_a_fresh_process(code) == "set()"
+
+
+def _seconds_of(*arguments: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert command(*arguments, stdout=subprocess.DEVNULL) == (0, "")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_the_public_names_are_there() -> None:

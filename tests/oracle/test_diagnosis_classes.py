@@ -223,6 +223,20 @@ def beyond(block: int) -> Plant:
     return rows_kept(kept)
 
 
+def last_of_batch_twice(g: Array) -> Array:
+    return np.concatenate((g[:-1], 2 * g[-1:]))
+
+
+def last_twice(*symbols: str) -> Plant:
+    """The last row of the named inputs is there twice."""
+
+    def change(inputs: Inputs) -> Inputs:
+        t = inputs.tensors
+        return with_tensors(inputs, **{n: np.concatenate((t[n], t[n][-1:])) for n in symbols})
+
+    return on(change)
+
+
 def length_first(inputs: Inputs) -> Inputs:
     g = inputs.tensors["grad_output"]
     return with_tensors(inputs, grad_output=g.transpose(1, 0, 2).reshape(g.shape).copy())
@@ -351,6 +365,11 @@ LAYERS = [
         ("rows in two orders", "flattened-in-two-orders", on(length_first)),
     ),
     *planted(
+        "lora-linear",
+        GRADIENTS,
+        ("last sample twice", "doubled-tail", upstream(last_of_batch_twice)),
+    ),
+    *planted(
         "lora-linear", "grad_lora_a", ("B reversed", "rank-axis-permuted", flipped("lora_b", 1))
     ),
     *planted(
@@ -441,6 +460,7 @@ ATTENTIONS = [
         ("c1 for c2", "swapped-projections", taken(c2="c1")),
         ("no last query", "dropped-tail", first("c1 y", lambda n: max(n - 1, 1))),
         ("no tail of 16 keys", "dropped-tail", first("c2 c3", lambda n: n // 16 * 16 or n)),
+        ("last key twice", "doubled-tail", last_twice("c2", "c3")),
         ("first 64 keys", "dropped-tail", first("c2 c3", lambda n: 64)),
     ),
     *planted(
@@ -457,6 +477,7 @@ ATTENTIONS = [
         ATTENTION,
         ("no last query", "dropped-tail", first("x_q y", lambda n: max(n - 1, 1))),
         ("no tail of 16 keys", "dropped-tail", first("x_k x_v", lambda n: n // 16 * 16 or n)),
+        ("last key twice", "doubled-tail", last_twice("x_k", "x_v")),
         ("A / r", "wrong-scaling", times(lambda k: 1 / k["r"])),
         ("stale scaling", "stale-scalar", on(lambda i: with_scalars(i, scaling=1.5))),
         ("stale beta", "stale-scalar", on(lambda i: with_scalars(i, beta=0.3125))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,15 @@ from loracle.adapters import autograd
 from loracle.cli import main
 from loracle.errors import UsageError
 from loracle.expectations.entries import read_entries
+from loracle.expectations.hypotheses import known_hypotheses
 from loracle.expectations.names import exists, same_kernel
+from loracle.presentation.expected import outdated_lines
+from loracle.presentation.junit import as_junit
 from loracle.presentation.terminal import show
 from loracle.report import ExpectedFailure, Report
 from loracle.testing.kernel_tests import WHOLE, KernelTests
+from loracle.testing.step_summary import markdown
+from loracle.testing.words import failure_text
 
 from .validated import changed, forgets_scaling, hypotheses, without_time
 
@@ -106,6 +112,58 @@ def test_another_diagnosis_is_another_failure(tmp_path: Path) -> None:
     assert "it fails otherwise: missing-scaling" in shown(report)
 
 
+def test_what_no_mistake_explains_is_expected_as_that(tmp_path: Path) -> None:
+    """And is another failure where a mistake is named."""
+    odd = changed(grad_x=lambda value: value + 0.3 * value.abs().max() * value.sin())
+    odd.__module__, odd.__qualname__ = "m", "odd"
+    expected = entry(kernel="m:odd", output="grad_x", regime="designed")
+    plain = loracle.validate(odd, "lora-linear", regimes=["designed"])
+    assert [hypotheses(finding) for finding in plain.findings] == [[]]
+    unexplained = written(tmp_path, expected | {"hypothesis": "unexplained"})
+    assert states(judged(unexplained, odd, ["designed"])) == ["failed"]
+    named = judged(written(tmp_path, expected | {"hypothesis": "transposed"}), odd, ["designed"])
+    assert states(named) == ["differs"]
+    assert "it fails otherwise: unexplained" in shown(named)
+
+
+def test_every_diagnosis_that_a_finding_can_carry_may_be_expected() -> None:
+    """All that the sources give a name to."""
+    sources = [p.read_text() for p in Path(loracle.__file__).parent.rglob("*.py")]
+    made = {
+        name
+        for text in sources
+        for name in re.findall(r'(?:Diagnosis|Problem)\(\s*"([\w-]+)"', text)
+    }
+    assert {"crash", "beyond-plan", "low-precision", "non-finite"} <= made
+    assert made <= known_hypotheses()
+
+
+def test_one_misspelt_name_is_told_once(tmp_path: Path) -> None:
+    """With the entries' numbers, however many outputs and regimes they are about."""
+    wrong = f"{forgets_when_short.__module__}:forgets_when_shrot"
+    every = ["output", "grad_x", "grad_lora_a"]
+    tables = [
+        entry(kernel=wrong, output=every, regime=["tiny", "long", "ragged"]),
+        entry(),
+        entry(kernel=wrong, regime=["long", "tiny"]),
+    ]
+    report = judged(written(tmp_path, *tables), regimes=["tiny"])
+    assert len(report.expected_failures) == 12
+    right = f"{forgets_when_short.__module__}.forgets_when_short"
+    says = f"there is no kernel {wrong}; did you mean {right}?"
+    says += f" ({tmp_path}/expected.toml, entries 1, 3)"
+    assert outdated_lines(report.expected_failures) == [says]
+    assert "2 entries of the expected failures must change" in shown(report)
+    text = failure_text(report, WHOLE, report.expected_failures)
+    assert text.splitlines()[0] == f"outdated expected failures: {says}"
+    assert text.count("no kernel") == 2
+    assert shown(report).count("no kernel") == 1
+    junit = as_junit(report)
+    assert junit.count("no kernel") == 1
+    assert f"expected failures/{tmp_path}/expected.toml, entries 1, 3" in junit
+    assert markdown([report.to_dict()], 1).count("no kernel") == 1
+
+
 def test_a_crash_is_expected_of_the_call(tmp_path: Path) -> None:
     def raises(**call: Any) -> Any:
         if call["x"].shape[1] == 1:
@@ -134,8 +192,21 @@ def test_a_bias_across_cases_is_expected_of_the_whole(tmp_path: Path) -> None:
 
 OUTDATED = {
     "it passes": (entry(output="grad_x"), "passes", "it passes now; remove the entry"),
-    "no output": (entry(output="grad_y"), "unknown", "lora-linear has no output 'grad_y'; it has"),
-    "no regime": (entry(regime="tinny"), "unknown", "lora-linear has no regime 'tinny'; it has"),
+    "no output": (
+        entry(output="grad_y"),
+        "unknown",
+        "lora-linear has no output 'grad_y'; did you mean grad_x",
+    ),
+    "no regime": (
+        entry(regime="tinny"),
+        "unknown",
+        "lora-linear has no regime 'tinny'; did you mean tiny?",
+    ),
+    "no diagnosis": (
+        entry(output="grad_x", hypothesis="missing-softmax-correction"),
+        "unknown",
+        "lora-linear has no diagnosis 'missing-softmax-correction'",
+    ),
     "no kernel": (entry(kernel="nowhere.py:f"), "unknown", "there is no kernel nowhere.py:f; this"),
 }
 
@@ -224,7 +295,15 @@ BAD_FILES = {
     "empty": ('[[expected]]\nkernel="a"\noutput=[]\nregime="c"', "entry 1: output is missing"),
     "number": ('[[expected]]\nkernel=3\noutput="b"\nregime="c"\nreason="d"', "kernel is missing"),
     "dtype": ('[[expected]]\nkernel="a"\noutput="b"\nregime="c"\nreason="d"\ndtype=3', "not 3"),
-    "key": ('[[expected]]\nregimes="c"', "unknown key 'regimes'; did you mean 'regime'"),
+    "key": ('[[expected]]\nregimes="c"', "unknown key 'regimes'; did you mean regime"),
+    "no such key": (
+        '[[expected]]\nxyz="c"',
+        "unknown key 'xyz'; known: kernel, output, regime, reason",
+    ),
+    "hypothesis": (
+        '[[expected]]\nkernel="a"\noutput="b"\nregime="c"\nreason="d"\nhypothesis="droped-tail"',
+        "entry 1: unknown hypothesis 'droped-tail'; did you mean dropped-tail",
+    ),
     "twice": (
         '[[expected]]\nkernel="a"\noutput="b"\nregime=["c", "e"]\nreason="d"\n'
         '[[expected]]\nkernel="a"\noutput="b"\nregime="e"\nreason="f"',

@@ -49,6 +49,31 @@ def test_random_kernels_are_never_suspect(contract: str, dtype: str, machine: st
     check(closeness)
 
 
+ONCE_SUSPECT = {
+    "distributed where all cancels": ("lora-attention", "bfloat16", "f32-accumulate", 1, "tiny:3"),
+    "distributed, in float16": ("lora-attention", "float16", "widest", 1, "tiny:3"),
+    "subnormal results": ("lora-mha", "float16", "widest", 6, "extreme:1"),
+    "an overflow": ("lora-attention", "float16", "widest", 2, "extreme:0"),
+}
+"""Where earlier tolerances were too narrow for a few in a hundred of these kernels."""
+
+
+@pytest.mark.parametrize(
+    ("contract", "dtype", "machine", "seed", "key"), ONCE_SUSPECT.values(), ids=ONCE_SUSPECT
+)
+def test_what_once_was_suspect_is_so_no_more(
+    contract: str, dtype: str, machine: str, seed: int, key: str
+) -> None:
+    (case,) = (case for case in default_run(contract, dtype, seed) if case.key == key)
+    known, model = reference(case, machine), machine_model(machine, dtype)
+    for kernel in range(60):
+        for output, computed in random_evaluation(case, known.inputs, model, kernel).items():
+            tolerance = known.null[output].tolerance
+            judgement = judge(computed, known.truth[output], known.proven[output], tolerance)
+            assert judgement.verdict in ("pass", "no_evidence"), f"{kernel}, {output}: {judgement}"
+            assert judgement.error_to_tolerance < FAR
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("contract", "dtype", "machine"), DEEP)

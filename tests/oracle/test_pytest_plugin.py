@@ -161,6 +161,7 @@ def test_alone_the_whole_shows_all_of_it(tmp_path: Path) -> None:
     assert "FAIL: proven wrong" in text
     assert re.search(r"FAIL  grad_lora_b  in [1-6] of 6 cases", text)
     assert "error /" in text
+    assert "pytest-xdist" not in text
 
 
 def test_in_another_worker_the_whole_tells_it_again(tmp_path: Path) -> None:
@@ -171,7 +172,21 @@ def test_in_another_worker_the_whole_tells_it_again(tmp_path: Path) -> None:
         "my_kernels.py:wrong[tiny]": "failure",
         "my_kernels.py:wrong[whole]": "failure",
     }
-    assert re.search(r"FAIL  grad_lora_b  in", run.texts["my_kernels.py:wrong[whole]"])
+    text = run.texts["my_kernels.py:wrong[whole]"]
+    assert re.search(r"FAIL  grad_lora_b  in", text)
+    said = "note: tiny may have been tested in another worker of pytest-xdist, and told there:"
+    assert f"{said} --dist loadfile keeps" in text
+    assert "pytest-xdist" not in run.texts["my_kernels.py:wrong[tiny]"]
+
+
+def test_loadfile_keeps_the_tests_of_a_kernel_together(tmp_path: Path) -> None:
+    """Also those that lie in no file; the whole has nothing to add then."""
+    options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny", "-n", "2"]
+    run = run_pytest(tmp_path, "--loracle", "my_kernels.py:wrong", *options, "--dist", "loadfile")
+    assert run.outcomes == {
+        "my_kernels.py:wrong[tiny]": "failure",
+        "my_kernels.py:wrong[whole]": "skipped",
+    }
 
 
 def found(verdict: Any = "fail", count: int = 2, **changes: Any) -> Finding:
@@ -368,6 +383,10 @@ AT_DECORATION = {
     "bare": ("conformance", "write @loracle.conformance(kernel, ...) before test_it: which kernel"),
     "number": ("conformance(3)", "a kernel is a callable or a TARGET, not 3"),
     "dtype": ("conformance(len, 'lora-linear', dtype=['fp8'])", "unknown dtype 'fp8'; known"),
+    "keyword": (
+        "conformance(len, 'lora-linear', dtypes=['float32'])",
+        "conformance has no argument 'dtypes'; did you mean dtype?",
+    ),
 }
 
 
@@ -383,6 +402,31 @@ def test_a_decorator_that_is_written_wrongly_names_its_line(
     assert "conformance.py" not in run.stdout.str()
     with pytest.raises(UsageError, match=re.escape(says)):
         exec(file.read_text(), {})
+
+
+AT_COLLECTION = {
+    "regime": (
+        "len, 'lora-linear', regimes=['tinny']",
+        "unknown regime 'tinny'; did you mean tiny?",
+    ),
+    "target": ("'nowhere.py:f'", "no file nowhere.py"),
+    "adapter": ("'pefd'", "'pefd' is no adapter"),
+    "contract": ("len", "cannot tell the contract from the parameters"),
+    "expected": ("'peft', expected_failures='none.toml'", "expected failures none.toml: No such"),
+}
+
+
+@pytest.mark.parametrize(("written", "says"), AT_COLLECTION.values(), ids=AT_COLLECTION)
+def test_what_is_seen_at_collection_alone_names_its_line_too(
+    written: str, says: str, pytester: pytest.Pytester
+) -> None:
+    text = f"import loracle\nclass TestIt:\n    @loracle.conformance({written})\n"
+    file = pytester.makepyfile(text + "    def test_it(self, report): ...\n")
+    run = pytester.runpytest_inprocess("-p", "loracle.pytest_plugin")
+    assert run.ret == 2
+    said = [line for line in run.outlines if says in line]
+    assert said[0].startswith(f"{file.name}:3: ")
+    assert "conformance.py" not in run.stdout.str()
 
 
 def test_a_kernel_may_be_named_as_a_test_is() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import re
@@ -17,6 +19,7 @@ from loracle.bench.run import run_bench
 from loracle.bench.transition import find_transition
 from loracle.cli import main
 from loracle.errors import UsageError
+from loracle.presentation.ledger import print_ledger
 from loracle.probe.observing import Observations
 from loracle.probe.probing import Probed
 from loracle.report import OutputSummary, RegimeSummary, Report
@@ -25,6 +28,9 @@ from loracle.schema import schema_names, schema_text
 from loracle.selftest.rivals.result import RivalResult, RivalTask
 from loracle.selftest.summary import SelfTest
 from loracle.sweep.run import orders_of, sweep
+from loracle_proofs.relation import Outcome
+from loracle_proofs.statement import Kind, Severity
+from loracle_proofs.status import AsPrinted
 
 from .bench_results import Machine, request
 from .selftest_outcomes import FORGETFUL, HONEST, NAMED, SWAPPED, UNNAMED, outcome
@@ -59,7 +65,11 @@ def undescribed(
 
 @pytest.mark.parametrize("name", schema_names())
 def test_every_schema_is_one(name: str) -> None:
-    Draft202012Validator.check_schema(json.loads(schema_text(name)))
+    schema = json.loads(schema_text(name))
+    Draft202012Validator.check_schema(schema)
+    if name != "vectors":
+        # That one is known by the name that a manifest has for it.
+        assert schema["$id"] == f"urn:loracle:{name}:1"
 
 
 @pytest.mark.parametrize("kernel", ["autograd", forgets_scaling, raises, draws])
@@ -108,6 +118,14 @@ def a_resolving_power(_: MakeReport) -> Any:
     return [asdict(found), asdict(replace(found, proven=None, case="", suspect_by="tolerance"))]
 
 
+def a_ledger(_: MakeReport) -> Any:
+    """As it is printed; with one label it is of one statement."""
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        print_ledger(None, form="json")
+    return json.loads(written.getvalue())
+
+
 OTHERS = {
     "sweep": a_sweep,
     "selftest": a_selftest,
@@ -115,6 +133,7 @@ OTHERS = {
     "bench-transition": a_transition,
     "probe": a_probe,
     "resolving-power": a_resolving_power,
+    "ledger": a_ledger,
 }
 
 
@@ -136,6 +155,17 @@ def test_other_files_follow_theirs(name: str, make_failing: MakeReport) -> None:
         assert not Draft202012Validator({**json.loads(schema_text(name)), **schema}).is_valid(
             without
         )
+
+
+def test_the_ledgers_schema_has_the_words_of_the_ledger() -> None:
+    """Also those that no statement of the paper happens to have."""
+    definitions = json.loads(schema_text("ledger"))["$defs"]
+    assert set(definitions["as_printed"]["enum"]) == {one.value for one in AsPrinted}
+    assert set(definitions["severity"]["enum"]) == {*(one.value for one in Severity), None}
+    record, part = (definitions[name]["properties"] for name in ("record", "part"))
+    assert record["kind"]["enum"] == [one.value for one in Kind]
+    outcomes = part["printed"]["items"]["properties"]["outcome"]["enum"]
+    assert outcomes == [one.value for one in Outcome]
 
 
 def test_a_sweep_has_reports_that_follow_theirs(make_failing: MakeReport) -> None:

@@ -83,6 +83,45 @@ def test_near_files_and_functions_are_named(tmp_path: Path) -> None:
         parse_target(f"{tmp_path}/:one")
 
 
+def test_dots_alone_are_answered_with_what_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not with an adapter whose name is near."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for name in ("mine.py", "mine/deep.py"):
+        (tmp_path / name).write_text("def lora(): ...\n")
+    for text, meant in {
+        "mine.lora": "mine.py:lora",
+        "mine.Layer.lora": "mine.py:Layer.lora",
+        "mine.py.lora": "mine.py:lora",
+        "mine.deep.lora": "mine/deep.py:lora",
+        "elsewhere.loralib": "elsewhere:loralib",
+    }.items():
+        with pytest.raises(UsageError) as caught:
+            parse_target(text)
+        says = f"the target {text!r} has no ':' before its name; did you mean {meant}?"
+        assert str(caught.value) == says
+    with pytest.raises(UsageError, match=r"before its name; a TARGET is package\.module:name"):
+        parse_target("a-b.lora")
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    """Of the class that was looked in, and its own before what a module imports."""
+    text = "from os.path import *\nclass Layer:\n    def lora(self): ...\n    width = 3\n"
+    (tmp_path / "mine.py").write_text(text + "def good(): ...\n")
+    for name, says in {
+        "Layer.lore": "no 'lore' in Layer; did you mean lora?",
+        "Layer.xyz": "no 'xyz' in Layer; it has lora",
+        "Layr.lora": "no 'Layr' there; did you mean Layer?",
+        "xyz": "no 'xyz' there; it has Layer, good, ",
+    }.items():
+        with pytest.raises(UsageError) as caught:
+            load_target(parse_target(f"{tmp_path}/mine.py:{name}"))
+        assert says in str(caught.value)
+        assert "width" not in str(caught.value)
+
+
 def test_an_adapter_for_another_contract_names_those_that_fit() -> None:
     with pytest.raises(UsageError, match=r"adapters for aloragc: autograd$"):
         parse_target("torch-sdpa", CONTRACTS["aloragc"])
@@ -144,6 +183,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
         ("def f():\n    return {}['a']\nf()", "KeyError: 'a' at mine.py:2"),
         ("import json\njson.loads('{')", " at mine.py:2"),
         ("import loracle\nloracle.declare(unsupported=['tinny'])", "mean tiny? at mine.py:2"),
+        ("import loracle\n\nloracle.declare(output=['y'])", "mean outputs? at mine.py:3"),
         ("import no_such_module_at_all", " at mine.py:1"),
         ("x = 1\nx = = 2", "SyntaxError: invalid syntax at mine.py:2"),
         ("import broken_sibling", "SyntaxError: invalid syntax at broken_sibling.py:3"),

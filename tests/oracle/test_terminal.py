@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from loracle.bench.progress import BenchProgress
 from loracle.generation import REGIMES
+from loracle.presentation.life_signs import LifeSigns
 from loracle.presentation.progress import ProgressDisplay
 from loracle.presentation.terminal import headline, make_console, show
 from loracle.presentation.wording import number
@@ -364,6 +366,55 @@ def test_progress_draws_no_bar_in_a_file(make_failing: MakeReport) -> None:
         display.update(2, 8, "designed", "fail", make_failing().findings[0])
     said = "k.py:f, case 2 of 8: FAIL  grad_lora_b  error 0.62, bound 3.1e-5\n"
     assert file.getvalue() == said
+
+
+def test_a_line_now_and_then_where_no_bar_is_drawn() -> None:
+    """Not for a run that is over soon, and not for every step."""
+    now = 100.0
+    file = io.StringIO()
+    life = LifeSigns(Console(file=file, width=80), clock=lambda: now)
+    for second in range(75):
+        now = 100.0 + second
+        life.tell(second, 90, f"kernel {second}   ")
+    assert file.getvalue().splitlines() == [
+        "30 of 90 done after 0:30 (kernel 30)",
+        "60 of 90 done after 1:00 (kernel 60)",
+    ]
+    now = 300.0
+    life.tell(89, 90, "")
+    assert file.getvalue().splitlines()[2:] == ["89 of 90 done after 3:20"]
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_both_displays_show_that_they_live(watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loracle.presentation.life_signs._EVERY", 0.0)
+    texts = []
+    for display in (ProgressDisplay, lambda console, _: BenchProgress(console)):
+        file = io.StringIO()
+        with display(Console(file=file, width=80, force_terminal=watched), "k.py:f") as shown:
+            if isinstance(shown, ProgressDisplay):
+                shown.update(1, 8, "designed", "pass", None)
+            else:
+                shown.refresh()
+                shown.update(1, 8, "sdpa")
+        texts.append(file.getvalue())
+    if watched:
+        assert not any("done after" in text for text in texts)
+    else:
+        assert texts[0] == "1 of 8 done after 0:00 (k.py:f, designed, pass so far)\n"
+        assert texts[1] == "1 of 8 done after 0:00 (sdpa)\n"
+
+
+def test_colours_in_a_log_draw_no_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FORCE_COLOR is set in many a CI."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("loracle.presentation.life_signs._EVERY", 0.0)
+    with BenchProgress(make_console(stderr=True)) as display:
+        display.update(1, 2, "sdpa")
+    assert capsys.readouterr().err == "1 of 2 done after 0:00 (sdpa)\n"
 
 
 def test_in_a_pipe_lines_end_where_their_text_does(

@@ -4,6 +4,7 @@ that they deserve, and the run goes on."""
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import torch
 import loracle
 from loracle.adapters import autograd
 from loracle.generation import REGIMES, regimes_of
+from loracle.presentation.wording import meaning
 
 from .core_cases import default_run
 from .validated import (
@@ -278,6 +280,39 @@ def test_a_narrow_choice_is_no_pass(choice: dict[str, Any]) -> None:
     report = validate(autograd.lora_linear, **choice)
     assert (report.verdict, report.reason) == ("suspect", "insufficient-evidence")
     assert report.findings == []
+
+
+def test_an_epsilon_beyond_the_truth_is_told_with_one_that_would_do() -> None:
+    """Judging more cases, as is advised elsewhere, would not help."""
+    lost = validate(autograd.lora_linear, regimes=["tiny"], epsilon=1e6)
+    assert (lost.verdict, lost.reason) == ("suspect", "insufficient-evidence")
+    assert "1e6, exceeds the true values themselves" in meaning(lost)
+    (note,) = lost.notes
+    assert note.startswith("epsilon 1e6 is at least as large as every true value of output, grad_x")
+    assert "in 6 of 6 cases, so that zeros would pass there" in note
+    found = re.search("below (.*) it tells in 6 cases of each output", note)
+    assert found is not None
+    # What is advised helps, and not much more would.
+    advised = float(found[1])
+    told = validate(autograd.lora_linear, regimes=["tiny"], epsilon=advised * 0.999)
+    assert min(told.evidence.values()) == 6
+    assert told.notes == []
+    assert "too few for a verdict (judge all regimes)" in meaning(told)
+    assert (
+        min(
+            validate(
+                autograd.lora_linear, regimes=["tiny"], epsilon=advised * 1.2
+            ).evidence.values()
+        )
+        < 6
+    )
+
+
+def test_where_the_truth_is_zero_no_epsilon_tells() -> None:
+    """Of a fresh adapter, whose B is zero, grad_lora_a is."""
+    report = validate(autograd.lora_linear, regimes=["lora-init"], epsilon=1e-3)
+    (note,) = report.notes
+    assert note.endswith("where the true value is zero no epsilon tells: judge other regimes")
 
 
 def test_epsilon_replaces_bound_and_tolerance() -> None:

@@ -1,4 +1,4 @@
-"""What is seen while a run is under way: a bar on a terminal, nothing elsewhere."""
+"""What is seen while a run is under way: a bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from loracle.presentation.life_signs import LifeSigns
 
 __all__ = ["BenchProgress"]
 
@@ -29,16 +31,21 @@ class BenchProgress:
             auto_refresh=False,
             disable=not console.is_terminal,
         )
+        self._life = None if console.is_terminal else LifeSigns(console)
+        self._seen: tuple[int, int, str] | None = None
         self._task = self._bar.add_task("starting", total=None)
 
     def update(self, done: int, total: int, what: str) -> None:
         """`done` of `total` steps are behind, `what` comes next."""
         self._bar.update(self._task, completed=done, total=total, description=f"{what:<38}")
-        self._bar.refresh()
+        self._seen = (done, total, what)
+        self.refresh()
 
     def refresh(self) -> None:
         """Lets the clock go on."""
         self._bar.refresh()
+        if self._life is not None and self._seen is not None:
+            self._life.tell(*self._seen)
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -2,5 +2,6 @@
 
 from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.explain import are_too_few, diagnose
+from loracle.diagnosis.together import diagnose_together
 
-__all__ = ["Evidence", "are_too_few", "diagnose"]
+__all__ = ["Evidence", "are_too_few", "diagnose", "diagnose_together"]

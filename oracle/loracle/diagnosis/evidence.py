@@ -102,6 +102,22 @@ class Evidence:
             return True
         return self.closeness(hypothesis, factor) <= _CLOSE
 
+    def allows(self, hypothesis: Array, factor: float = 1.0) -> bool:
+        """Whether the result may be that of the hypothesis, up to rounding, whatever it is to the
+        truth. factor: see `closeness`."""
+        return self.closeness(hypothesis, factor) <= _CLOSE
+
+    def lean(self, hypothesis: Array) -> float:
+        """The bits by which the result is nearer to the hypothesis than to the truth, in the
+        Frobenius norm; negative where it is farther. Entries count as in `bits`."""
+        near, far = self._norms(hypothesis)
+        entries = min(self.truth.size, _MOST_ENTRIES)
+        if near == far:
+            return 0.0
+        if near == 0 or far == 0 or not math.isfinite(near):
+            return entries * _MOST_BITS * (1 if near == 0 else -1)
+        return entries * min(max(math.log2(far / near), -_MOST_BITS), _MOST_BITS)
+
     def echoed_by(self, hypothesis: Array) -> bool:
         """Whether the error is, but for a few entries, the one that the hypothesis has: of
         intermediates rounded elsewhere, where a value near a tie may go the other way."""

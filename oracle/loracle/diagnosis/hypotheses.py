@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from loracle.diagnosis.doubled_tails import ATTENTION_DOUBLED_TAILS, LINEAR_DOUBLED_TAILS
 from loracle.diagnosis.factors import factors
 from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.linear_terms import LINEAR_TERMS
@@ -15,6 +16,7 @@ from loracle.diagnosis.mha_attention import (
     MHA_SOFTMAX,
     MHA_TAILS,
 )
+from loracle.diagnosis.mha_doubled_tails import MHA_DOUBLED_TAILS
 from loracle.diagnosis.mha_layers import (
     MHA_PROJECTIONS,
     MHA_RANK_AXES,
@@ -76,6 +78,7 @@ TABLES: Mapping[str, Table] = {
             *UPSTREAM,
             *ROW_ORDERS,
             *LINEAR_TAILS,
+            *LINEAR_DOUBLED_TAILS,
             *STALE_LINEAR,
         ),
         LINEAR_ROUNDINGS,
@@ -92,6 +95,7 @@ TABLES: Mapping[str, Table] = {
             *ALORAGC_RANK_AXES,
             *RESIDUALS,
             *ATTENTION_TAILS,
+            *ATTENTION_DOUBLED_TAILS,
         ),
         ATTENTION_ROUNDINGS,
         (*MAXIMUM, *UNWRITTEN),
@@ -109,6 +113,7 @@ TABLES: Mapping[str, Table] = {
             *ATTENTION_RANK_AXES,
             *RESIDUALS,
             *ATTENTION_TAILS,
+            *ATTENTION_DOUBLED_TAILS,
             *STALE_ATTENTION,
         ),
         ATTENTION_ROUNDINGS,
@@ -129,6 +134,7 @@ TABLES: Mapping[str, Table] = {
             *MHA_UPSTREAM,
             *MHA_ROWS,
             *MHA_TAILS,
+            *MHA_DOUBLED_TAILS,
             *MHA_STALE,
         ),
         MHA_ROUNDINGS,

@@ -26,7 +26,8 @@ class Hypothesis:
     non_finite: the mistake makes results that are not finite; others are not compared with such.
     blank: it may be named although every entry is zero, or not finite, in every case; for the
     others that would be a coincidence. echo: the errors are compared as a pattern, which a few
-    entries may miss (`Evidence.echoed_by`). fewest: cases that it must explain.
+    entries may miss (`Evidence.echoed_by`). fewest: cases that it must explain. telling: whether a
+    case tells it from another class that it may coincide with; one of those that it explains must.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Hypothesis:
     blank: bool = False
     echo: bool = False
     fewest: int = 1
+    telling: Callable[[Evidence], bool] | None = None
 
     def factor_in(self, evidence: Evidence) -> float:
         """What the truth is multiplied by, 1 where it is not."""

@@ -84,6 +84,8 @@ def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
         return None
     if not say_enough(explained, bits):
         return None
+    if hypothesis.telling is not None and not any(map(hypothesis.telling, failing)):
+        return None
     if hypothesis.echo and explained < _ECHOED * len(failing):
         return None
     return Match(hypothesis, explained, len(failing), worst)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
 from loracle.expectations.entries import Entry, twice
 from loracle.expectations.names import exists, same_kernel
 from loracle.report import ExpectedFailure
@@ -39,10 +39,15 @@ def applying(
 def homeless(
     entries: Sequence[Entry], kernel: Callable[..., Any] | str, name: str
 ) -> list[ExpectedFailure]:
-    """The entries that are for no kernel: neither for this one nor for any that can be found. Where
-    none is for this one, that is most likely its name misspelt."""
+    """The entries that are for no kernel: neither for this one nor for any that can be found. One
+    that is near the name of this one, or any where none is for this one, is most likely its name
+    misspelt."""
     own = any(_is_of(entry, kernel, name) for entry in entries)
-    hint = "" if own else f"; this one is {kernel if isinstance(kernel, str) else name}"
+    this = kernel if isinstance(kernel, str) else name
+
+    def hint(entry: Entry) -> str:
+        return nearest(entry.kernel, [this]) or ("" if own else f"; this one is {this}")
+
     return [
         ExpectedFailure(
             entry.place,
@@ -53,7 +58,7 @@ def homeless(
             entry.hypothesis,
             entry.reason,
             state="unknown",
-            problem=f"there is no kernel {entry.kernel}{hint}",
+            problem=f"there is no kernel {entry.kernel}{hint(entry)}",
         )
         for entry in entries
         if not _is_of(entry, kernel, name) and not exists(entry.kernel)

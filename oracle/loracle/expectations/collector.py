@@ -8,7 +8,9 @@ from typing import Literal
 
 from loracle.cases import Case
 from loracle.contracts import Contract
+from loracle.errors import nearest
 from loracle.expectations.entries import CALL, WHOLE, Entry
+from loracle.expectations.hypotheses import known_hypotheses, names_of
 from loracle.generation.regimes import REGIMES
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import CaseReference
@@ -94,7 +96,7 @@ class ExpectingCollector(Collector):
             entry = self._entry(regime, found)
             if entry is None:
                 unexpected.append(found)
-            elif entry.hypothesis in (None, *(d.hypothesis for d in found.diagnosis)):
+            elif entry.hypothesis in (None, *names_of(found.diagnosis)):
                 failed.setdefault(entry, found)
             else:
                 other.setdefault(entry, found)
@@ -143,7 +145,7 @@ class ExpectingCollector(Collector):
         if failed is not None:
             return fate("failed", finding=failed)
         if other is not None:
-            names = ", ".join(d.hypothesis for d in other.diagnosis) or "unexplained"
+            names = ", ".join(names_of(other.diagnosis))
             return fate("differs", f"it fails otherwise: {names}", other)
         if problem := self._mismatch(entry):
             return fate("unknown", problem)
@@ -155,14 +157,17 @@ class ExpectingCollector(Collector):
         """Why the entry can match nothing, whatever is run; empty if it can."""
         labels = (*self.contract.outputs, *self.contract.tensors, CALL)
         regimes = (*(n for n, r in REGIMES.items() if self.contract.name in r.makers), WHOLE)
-        if entry.output not in labels:
-            return (
-                f"{self.contract.name} has no output {entry.output!r}; it has: {', '.join(labels)}"
-            )
-        if entry.regime not in regimes:
-            return (
-                f"{self.contract.name} has no regime {entry.regime!r}; it has: {', '.join(regimes)}"
-            )
+        for what, name, there_is in (
+            ("output", entry.output, labels),
+            ("regime", entry.regime, regimes),
+        ):
+            if name not in there_is:
+                known = nearest(name, there_is) or f"; it has: {', '.join(there_is)}"
+                return f"{self.contract.name} has no {what} {name!r}{known}"
+        diagnoses = known_hypotheses(self.contract.name)
+        if entry.hypothesis is not None and entry.hypothesis not in diagnoses:
+            hint = nearest(entry.hypothesis, diagnoses)
+            return f"{self.contract.name} has no diagnosis {entry.hypothesis!r}{hint}"
         absent = {entry.output, entry.regime} & self._absent
         if absent:
             return f"the kernel declares that it does not have {absent.pop()}"

@@ -1,26 +1,26 @@
-"""The file of expected failures, in TOML.
+"""The file of expected failures, in TOML; docs/continuous-integration.md says what each key means.
 
 [[expected]]
 kernel = "my_kernels.py:lora_linear"
 output = "grad_x"               # or a list of outputs; an input's name; "the call"
 regime = ["ragged", "long"]     # or one; "whole" for a bias across cases
-dtype = "bfloat16"              # may be left out: then in every dtype
+dtype = "bfloat16"              # or a list; may be left out: then in every dtype
 hypothesis = "dropped-tail"     # may be left out: then whatever the diagnosis is
 reason = "issue 123"
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loracle.errors import UsageError
+from loracle.errors import UsageError, nearest
+from loracle.expectations.hypotheses import known_hypotheses
 
-__all__ = ["CALL", "WHOLE", "Entry", "read_entries", "twice"]
+__all__ = ["CALL", "OPTIONAL", "REQUIRED", "WHOLE", "Entry", "read_entries", "twice"]
 
 CALL = "the call"
 """Stands for the output of a finding that has none, such as a crash."""
@@ -28,8 +28,8 @@ CALL = "the call"
 WHOLE = "whole"
 """Stands for the regime of what only all cases together show."""
 
-_REQUIRED = ("kernel", "output", "regime", "reason")
-_OPTIONAL = ("dtype", "hypothesis")
+REQUIRED = ("kernel", "output", "regime", "reason")
+OPTIONAL = ("dtype", "hypothesis")
 _LISTS = ("output", "regime", "dtype")
 
 
@@ -55,7 +55,8 @@ def read_entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
     """All entries of a file.
 
     Raises UsageError, in one line with the place, if it cannot be read, is no TOML, or has an entry
-    without reason, with an unknown key or a value of another type, or one thing twice.
+    without reason, with an unknown key or hypothesis or a value of another type, or one thing
+    twice.
     """
     name = os.fspath(path)
     try:
@@ -89,17 +90,18 @@ def twice(entry: Entry, first: Entry) -> str:
 
 def _entries(place: str, table: Mapping[str, Any]) -> list[Entry]:
     for key in table:
-        if key not in (*_REQUIRED, *_OPTIONAL):
-            near = difflib.get_close_matches(key, (*_REQUIRED, *_OPTIONAL), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{place}: unknown key {key!r}{hint}")
-    for key in _REQUIRED:
+        if key not in (*REQUIRED, *OPTIONAL):
+            keys = (*REQUIRED, *OPTIONAL)
+            known = nearest(key, keys) or f"; known: {', '.join(keys)}"
+            raise UsageError(f"{place}: unknown key {key!r}{known}")
+    for key in REQUIRED:
         if not _texts(key, table.get(key)):
             form = "a text or a list of texts" if key in _LISTS else "a text"
             raise UsageError(f"{place}: {key} is missing; it must be {form} that is not empty")
-    for key in _OPTIONAL:
+    for key in OPTIONAL:
         if key in table and not _texts(key, table[key]):
             raise UsageError(f"{place}: {key} must be a text, not {table[key]!r}")
+    _check_hypothesis(place, table.get("hypothesis"))
     return [
         Entry(
             place,
@@ -114,6 +116,12 @@ def _entries(place: str, table: Mapping[str, Any]) -> list[Entry]:
         for regime in _texts("regime", table["regime"])
         for dtype in (_texts("dtype", table["dtype"]) if "dtype" in table else (None,))
     ]
+
+
+def _check_hypothesis(place: str, name: str | None) -> None:
+    if name is not None and name not in (known := known_hypotheses()):
+        hint = nearest(name, known) or "; docs/diagnosis.md lists them"
+        raise UsageError(f"{place}: unknown hypothesis {name!r}{hint}")
 
 
 def _texts(key: str, value: Any) -> Sequence[str]:

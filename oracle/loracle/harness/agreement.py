@@ -62,8 +62,7 @@ def _check_parameters(answer: LoadedKernel, contract: Contract) -> None:
     if missing and not any(p.takes_rest for p in answer.parameters):
         positional = {p.name for p in answer.parameters if not p.by_name}
         raise UsageError(
-            f"{answer.name} does not take {', '.join(missing)} by name;"
-            f" {contract.name} passes {', '.join(contract.parameters)};"
+            f"{answer.name} does not take {', '.join(missing)}, which {contract.name} passes;"
             f" {how_to_take_by_name(positional)}"
         )
     required = [

@@ -17,6 +17,8 @@ from loracle.harness.tracebacks import describe_exception
 
 __all__ = ["load_target"]
 
+_MOST_NAMES = 5
+
 
 def load_target(target: Target) -> Callable[..., Any]:
     """Import the target's module and return the kernel. Runs in the child.
@@ -36,13 +38,23 @@ def load_target(target: Target) -> Callable[..., Any]:
     found: Any = module
     for part in target.attribute.split("."):
         if not hasattr(found, part):
-            names = [n for n in vars(module) if callable(getattr(module, n)) and n[0] != "_"]
-            raise UsageError(f"{target.text!r}: no {part!r} there{nearest(part, names)}")
+            raise UsageError(f"{target.text!r}: no {part!r} {_instead(part, found, module)}")
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f"{target.text!r} is of type {type(found).__name__}, not a callable")
     kernel: Callable[..., Any] = found
     return kernel
+
+
+def _instead(name: str, found: Any, module: ModuleType) -> str:
+    """Where it was looked for, and what is there in its place."""
+    where = "there" if found is module else f"in {getattr(found, '__name__', type(found).__name__)}"
+    own = getattr(found, "__dict__", {})
+    names = [n for n in own if n[0] != "_" and callable(getattr(found, n, None))]
+    # Those that are imported come last: a module of kernels has more of them than of its own.
+    names.sort(key=lambda n: getattr(own[n], "__module__", None) != module.__name__)
+    listed = f"; it has {', '.join(names[:_MOST_NAMES])}{', ...' if names[_MOST_NAMES:] else ''}"
+    return where + (nearest(name, names) or (listed if names else ""))
 
 
 def _import_file(path: Path) -> ModuleType:

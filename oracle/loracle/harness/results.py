@@ -3,13 +3,14 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from loracle.errors import near_names
 from loracle.harness.certificates import CERTIFICATE, read_certificate
 from loracle.observation import Condition, FurtherRun, Problem
 
@@ -54,6 +55,10 @@ def converted(results: object, expected: Mapping[str, tuple[int, ...]], dtype: t
     unclear = {problem.output for problem in certificate.problems}
     for name, shape in expected.items():
         problem = _defect(name, results.get(name), shape, dtype)
+        if problem is not None and name not in results:
+            problem = Problem(
+                "missing-output", name, f"{name} was not returned{_instead(name, extra)}"
+            )
         if problem is not None:
             run.problems.append(problem)
         elif not unclear & {name, None}:
@@ -118,6 +123,13 @@ def _defect(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype
         text = f"{name} is {short(value.dtype)}, expected {short(dtype)}"
         return Problem("wrong-dtype", name, text)
     return None
+
+
+def _instead(name: str, extra: Sequence[str]) -> str:
+    """What was returned that has another name."""
+    if close := near_names(name, extra):
+        return f"; {' and '.join(close)} {'were' if close[1:] else 'was'}: is that it?"
+    return f"; under no name of the contract: {', '.join(extra)}" if extra else ""
 
 
 def _largest_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

@@ -42,6 +42,8 @@ def _parse_bare(text: str, contract: Contract | None) -> Target:
         which = ", ".join(names[:_MOST_NAMES]) + (", ..." if names[_MOST_NAMES:] else "")
         defines = f"; it defines {which}" if names else ""
         raise UsageError(f"which function of {text}? Write {text}:NAME{defines}")
+    if text not in ADAPTERS and "." in text:
+        raise UsageError(f"the target {text!r} has no ':' before its name{_with_colon(text)}")
     adapter = find_adapter(text)
     adapter.require_installed()
     if contract is None:
@@ -61,6 +63,23 @@ def _parse_bare(text: str, contract: Contract | None) -> Target:
         )
     module, _, attribute = place.partition(":")
     return Target(text, attribute, module=module, adapter=adapter.name, packages=adapter.packages)
+
+
+def _with_colon(text: str) -> str:
+    """What was most likely meant by dots alone, or the forms that there are."""
+    module, _, attribute = text.rpartition(".")
+    if not _is_dotted_name(text):
+        return f"; {_FORMS}"
+    # k.py.f is as a module what k.f is; and a name in a class has dots of its own.
+    if ".py." in text:
+        file, _, attribute = text.partition(".py.")
+        return f"; did you mean {file}.py:{attribute}?"
+    parts = module.split(".")
+    for count in range(len(parts), 0, -1):
+        file = os.path.join(*parts[:count]) + ".py"
+        if os.path.isfile(file):
+            return f"; did you mean {file}:{'.'.join([*parts[count:], attribute])}?"
+    return f"; did you mean {module}:{attribute}?"
 
 
 def _is_dotted_name(text: str) -> bool:

@@ -16,8 +16,10 @@ from loracle.harness.words import one_line
 __all__ = ["describe_exception", "place_of_death"]
 
 _HARNESS = os.path.dirname(os.path.abspath(__file__))
-_DECLARATION = os.path.join(os.path.dirname(_HARNESS), "declaration.py")
-"""It refuses what the user's file declares: the place is there."""
+_REFUSING = frozenset(
+    os.path.join(os.path.dirname(_HARNESS), file) for file in ("declaration.py", "errors.py")
+)
+"""They refuse what the user's file declares: the place is there."""
 _FATAL_LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in ', re.MULTILINE)
 
 
@@ -61,7 +63,7 @@ def _is_machinery(file: str) -> bool:
 
 
 def _is_ours(path: str) -> bool:
-    return path.startswith(_HARNESS + os.sep) or path == _DECLARATION
+    return path.startswith(_HARNESS + os.sep) or path in _REFUSING
 
 
 def _torch_folder() -> str:

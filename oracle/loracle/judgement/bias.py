@@ -43,6 +43,12 @@ _FEWEST_CASES = 8
 _WIDE = 8.0
 """Where the null is so many times wider than its median the second statistic leaves a case out."""
 
+_SEVERAL = math.log(1000)
+"""Minus the logarithm of the probability that one factor is taken for several."""
+
+_WIDEST = 0.5
+"""The scatter of what is called one factor, as a share of it."""
+
 
 @dataclass(frozen=True)
 class FoundBias:
@@ -70,25 +76,44 @@ class BiasTest:
 
     def add(
         self, computed: npt.NDArray[np.float64], truth: npt.NDArray[np.float64], null: Null
-    ) -> None:
+    ) -> bool:
         """One case; it counts if the truth is not zero, its null is known, and the error is not so
-        large that its product with the truth overflows: that is seen without this test."""
+        large that its product with the truth overflows: that is seen without this test. Returns
+        whether it does."""
         norm = float(np.square(truth).sum())
         usable = norm > 0 and null.bias_deviation > 0 and np.isfinite(null.biases).all()
         if not usable or not math.isfinite(null.bias_deviation):
-            return
+            return False
         with np.errstate(invalid="ignore", over="ignore"):
             bias = float(((computed - truth) * truth).sum() / norm)
-        if math.isfinite(bias):
-            self.biases.append(bias)
-            self.legal.append(null.biases)
-            self.deviations.append(null.bias_deviation)
-            self.allowed.append(null.allowed_bias)
+        if not math.isfinite(bias):
+            return False
+        self.biases.append(bias)
+        self.legal.append(null.biases)
+        self.deviations.append(null.bias_deviation)
+        self.allowed.append(null.allowed_bias)
+        return True
 
     def result(self) -> FoundBias | None:
         """The bias, if there is one beyond doubt."""
         beyond = [measured for measured in self.measured() if measured.share > 1]
         return max(beyond, key=lambda measured: measured.share, default=None)
+
+    def in_common(self) -> tuple[float, bool]:
+        """The weighted mean of b_k, and whether it is one factor that all cases have in common.
+
+        Then Q = sum w_k (b_k - mean)^2 is at most chi squared with n - 1 degrees of freedom, which
+        exceeds n - 1 + 2 sqrt((n - 1) x) + 2 x with probability below e^-x (B. Laurent and P.
+        Massart, 2000): one factor is taken for several once in a thousand times at most. As the
+        null may be wide, the scatter must also be within half of the mean.
+        """
+        biases, weights = np.asarray(self.biases), 1 / self._variances()
+        mean = float(np.average(biases, weights=weights))
+        squares = weights * np.square(biases - mean)
+        freedom = len(biases) - 1
+        limit = freedom + 2 * math.sqrt(freedom * _SEVERAL) + 2 * _SEVERAL
+        scatter = math.sqrt(float(squares.sum() / weights.sum()))
+        return mean, bool(squares.sum() <= limit and scatter <= _WIDEST * abs(mean))
 
     def measured(self) -> list[FoundBias]:
         """What each of the two statistics is, where there are cases enough for it."""
@@ -96,7 +121,7 @@ class BiasTest:
             return []
         biases, strategies = np.asarray(self.biases), np.stack(self.legal)
         deviations = np.asarray(self.deviations)
-        variances = np.square(deviations) + np.square(strategies).max(axis=1)
+        variances = self._variances()
         scales = np.sqrt(variances)
         usual = scales <= _WIDE * np.median(scales)
         itself = _against_itself(biases[usual], strategies[usual], max(self.allowed))
@@ -104,6 +129,11 @@ class BiasTest:
             _against_the_null(biases, strategies, deviations, 1 / variances, max(self.allowed)),
             *([] if itself is None else [itself]),
         ]
+
+    def _variances(self) -> npt.NDArray[np.float64]:
+        """s_k^2 + l_k^2, (cases,)."""
+        legal = np.square(np.stack(self.legal)).max(axis=1)
+        return np.asarray(np.square(self.deviations) + legal)
 
 
 def _against_the_null(

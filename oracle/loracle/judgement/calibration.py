@@ -9,14 +9,17 @@ largest absolute error, is
 
 with n the number of elements judged in a default run and p the false-alarm probability: under the
 Gaussian model of the random part, no honest kernel of n elements exceeds it with probability above
-p. docs/calibrated-tolerance.md says what is assumed.
+p. Where the terms of an output cancel to nothing, the ensemble is exact or nearly so, because each
+of its evaluations rounds equal terms equally: there the samples of a kernel that distributes its
+sums count too. docs/calibrated-tolerance.md says what is assumed.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -25,6 +28,7 @@ import numpy.typing as npt
 from loracle.cases import Inputs
 from loracle.contracts import Contract
 from loracle.evaluation import gradients, rows
+from loracle.judgement.distributed import Distributed
 from loracle_reference.arithmetic.simulated import Simulated, strategies_of
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.enclosure import Enclosure
@@ -60,7 +64,7 @@ _T = math.sqrt(2 * math.log(2 * _ELEMENTS / (FALSE_ALARM_PROBABILITY / 2)))
 class Null:
     """What honest kernels do to one output of one case.
 
-    tolerance: absolute, for the largest error; infinite where a legal evaluation overflows.
+    tolerance: absolute, for the largest error; infinite where a legal evaluation overflows, or may.
     systematic: the part of it that is for what every element may have in common.
     biases: per strategy, the relative error along the truth, <error, truth> / <truth, truth>.
     bias_deviation: its standard deviation under Monte Carlo arithmetic. allowed_bias: a bias that
@@ -87,26 +91,39 @@ def calibrate(
         legal = []
         for strategy in strategies_of(machine):
             simulated = Simulated(dtype, strategy, machine)
-            evaluated = gradients(contract, inputs, simulated)
-            legal.append({name: simulated.array(matrix) for name, matrix in evaluated.items()})
-        sampled = [
-            gradients(
-                contract,
-                inputs,
-                Stochastic(machine, samples=_SAMPLES, seed=seed, softmax=softmax),
-            )
-            # Without a softmax the second would be the first again.
-            for softmax in (_SOFTMAXES if contract.softmax else _SOFTMAXES[:1])
+            results = gradients(contract, inputs, simulated)
+            legal.append({name: simulated.array(matrix) for name, matrix in results.items()})
+        stochastic = partial(Stochastic, machine, samples=_SAMPLES, seed=seed)
+        # Without a softmax the second would be the first again.
+        softmaxes = _SOFTMAXES if contract.softmax else _SOFTMAXES[:1]
+        evaluated = [gradients(contract, inputs, stochastic(softmax=one)) for one in softmaxes]
+        sampled = {name: [one[name].samples for one in evaluated] for name in truth}
+        vanishing = [
+            name
+            for name, enclosure in truth.items()
+            if not enclosure.mid.any() and any(samples.any() for samples in sampled[name])
         ]
-        return {
+        if vanishing:
+            apart = gradients(contract, inputs, Distributed(stochastic()))
+            for name in vanishing:
+                sampled[name].append(apart[name].formed.samples)
+        allowed_bias = _ALLOWED_BIAS * machine.storage.unit_roundoff
+        nulls = {
             name: _null(
                 rows(enclosure.mid),
                 np.stack([evaluation[name] for evaluation in legal]),
-                np.stack([evaluation[name].samples for evaluation in sampled]),
-                _ALLOWED_BIAS * machine.storage.unit_roundoff,
+                np.stack(sampled[name]),
+                allowed_bias,
             )
             for name, enclosure in truth.items()
         }
+    return {name: _of_format(null, truth[name], machine) for name, null in nulls.items()}
+
+
+def _of_format(null: Null, truth: Enclosure, machine: MachineModel) -> Null:
+    """An honest result that may stray beyond the largest number of the format may be infinite."""
+    farthest = float(np.abs(truth.mid).max()) + null.tolerance
+    return replace(null, tolerance=math.inf) if farthest > machine.storage.largest else null
 
 
 def _null(
@@ -115,7 +132,7 @@ def _null(
     sampled: npt.NDArray[np.float64],
     allowed_bias: float,
 ) -> Null:
-    """Shapes: truth (m, n), legal (strategies, m, n), sampled (softmaxes, samples, m, n)."""
+    """Shapes: truth (m, n), legal (strategies, m, n), sampled (ways, samples, m, n)."""
     legal_errors, random_errors = legal - truth, sampled - truth
     sigma = float(np.sqrt(np.mean(np.square(random_errors), axis=1)).max()) * _SIGMA_INFLATION
     systematic = _SYSTEMATIC * float(np.abs(legal_errors).max())

@@ -7,73 +7,34 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from loracle.cases import Case
 from loracle.contracts import Contract
 from loracle.diagnosis import Evidence, are_too_few, diagnose
-from loracle.generation import generate
-from loracle.judgement.bias import BiasTest
-from loracle.judgement.bounds import ProvenBound
+from loracle.generation import generate, regimes_of
+from loracle.judgement.bias_findings import Leaning
 from loracle.judgement.further_runs import difference, shows_nan
+from loracle.judgement.judged import JudgedRun, judge_run
 from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
-from loracle.judgement.verdicts import Judgement, errors_of, judge
+from loracle.judgement.verdicts import errors_of
 from loracle.observation import FurtherRun, Observation, Problem
 from loracle.report import Diagnosis, ErrorMap, Finding, OutputSummary, RegimeSummary
 from loracle.scatter import Scatter
-from loracle_reference.enclosure import Enclosure
 
 __all__ = ["Collector"]
 
 _MOST_EVIDENCE = 64
 """Failing cases kept for the diagnosis of one output."""
 
-_RANK = {"pass": 0, "no_evidence": 1, "suspect": 2, "fail": 3}
-
 Bad = Literal["fail", "suspect"]
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """One of the equal calls of one case, for one output. bound: what it was judged by, entrywise.
-    promise: what replaced bound and tolerance. how: what tells it from the first call, empty for
-    that. remarks: what is to be said of it beside the diagnosis."""
-
-    case: Case
-    computed: npt.NDArray[np.float64]
-    truth: Enclosure
-    bound: npt.NDArray[np.float64]
-    promise: Promise | None
-    judgement: Judgement
-    how: str
-    remarks: tuple[Diagnosis, ...]
-
-    @property
-    def badness(self) -> tuple[int, float]:
-        """Greater for the worse of two."""
-        return _RANK[self.judgement.verdict], _badness(self.judgement)
-
-    @property
-    def errors(self) -> ErrorMap:
-        return ErrorMap(
-            case=str(self.case),
-            truth=self.truth.mid,
-            computed=self.computed,
-            error=errors_of(self.computed, self.truth),
-            bound=self.bound,
-            tolerance=self.judgement.tolerance,
-            element=self.judgement.element,
-        )
 
 
 @dataclass
 class _Group:
     """All cases with one verdict on one output. largest: the first with the most elements."""
 
-    worst: _Judged
-    largest: _Judged
+    worst: JudgedRun
+    largest: JudgedRun
     count: int = 0
 
     @property
@@ -117,11 +78,11 @@ class Collector:
     _groups: dict[tuple[str, Bad], _Group] = field(default_factory=dict)
     _structural: dict[tuple[str, str | None], _Structural] = field(default_factory=dict)
     _failing: dict[str, list[tuple[float, Evidence]]] = field(default_factory=dict)
-    _biases: dict[str, tuple[BiasTest, BiasTest]] = field(default_factory=dict)
+    _biases: dict[str, tuple[Leaning, Leaning]] = field(default_factory=dict)
     """Of the first calls, and of the last ones of those that differ."""
     _later: dict[str, str] = field(default_factory=dict)
     """How those are told from the first."""
-    _latest: dict[str, _Judged] = field(default_factory=dict)
+    _latest: dict[str, JudgedRun] = field(default_factory=dict)
     """Of those judged without a promise."""
     _promised: bool = False
 
@@ -129,7 +90,10 @@ class Collector:
         self.evidence = dict.fromkeys(self.outputs, 0)
         self.certified = dict.fromkeys(self.outputs, 0)
         self.scatter = {output: Scatter() for output in self.outputs}
-        self._biases = {output: (BiasTest(), BiasTest()) for output in self.outputs}
+        self._biases = {
+            output: (Leaning(self.contract, output), Leaning(self.contract, output))
+            for output in self.outputs
+        }
 
     def add(self, reference: CaseReference, observation: Observation) -> Finding | None:
         """Judge one case; returns its worst new finding, without diagnosis of other cases."""
@@ -185,31 +149,32 @@ class Collector:
             for (output, verdict), group in self._groups.items()
         ]
         judged.sort(key=lambda f: (f.verdict != "fail", -_severity(f)))
+        named = any(finding.diagnosis for finding in (*structural, *judged))
         biased = [
             finding
             for output in self._biases
             if across_cases
             and not any(output == name for name, _ in self._groups)
-            and (finding := self._bias_finding(output)) is not None
+            and (finding := self._bias_finding(output, others_named=named)) is not None
         ]
         everything = [*structural, *judged, *biased]
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
 
     def _decided(
         self, reference: CaseReference, observation: Observation
-    ) -> tuple[CaseReference, dict[str, list[_Judged]]]:
+    ) -> tuple[CaseReference, dict[str, list[JudgedRun]]]:
         """The reference with a truth fine enough to tell fail from not fail for every output, or
         as fine as truths get, and what is judged by it; the outputs that it does not decide are
         counted."""
 
-        def judged(known: CaseReference) -> dict[str, list[_Judged]]:
+        def judged(known: CaseReference) -> dict[str, list[JudgedRun]]:
             return {
                 output: self._judged(known, observation, output)
                 for output in self.outputs
                 if output in observation.outputs
             }
 
-        def undecided(runs: dict[str, list[_Judged]]) -> list[str]:
+        def undecided(runs: dict[str, list[JudgedRun]]) -> list[str]:
             return [o for o, each in runs.items() if any(r.judgement.undecided for r in each)]
 
         runs = judged(reference)
@@ -222,53 +187,23 @@ class Collector:
 
     def _judged(
         self, reference: CaseReference, observation: Observation, output: str
-    ) -> list[_Judged]:
+    ) -> list[JudgedRun]:
         """The first call and those of the equal ones that differ, each by its own promise."""
-        truth, proven = reference.truth[output], reference.proven[output]
-        tolerance = reference.null[output].tolerance
-        judged = []
         first = FurtherRun(None, "", observation.outputs, {}, observation.certificates)
-        for run in (first, *observation.repeats):
-            if output not in run.outputs:
-                continue
-            computed, promise = run.outputs[output], self._promise(run, output)
-            limit = None if promise is None else promise.limit
-            judgement = judge(computed, truth, proven, tolerance, limit)
-            unplanned = None if promise else proven.unplanned
-            remarks: tuple[Diagnosis, ...] = ()
-            if judgement.non_finite:
-                text = f"{output} is not finite where the true value is"
-                remarks = (Diagnosis("non-finite", text),)
-            elif judgement.verdict == "fail" and promise and promise.kind == "certificate":
-                text = f"{output} is beyond its own certificate"
-                if judge(computed, truth, proven, tolerance).verdict == "pass":
-                    text += "; by bound and tolerance it would pass"
-                remarks = (Diagnosis("false-certificate", text),)
-            elif judgement.verdict == "fail" and unplanned is not None:
-                every = ProvenBound(unplanned, proven.overflow_free)
-                if judge(computed, truth, every, tolerance).verdict != "fail":
-                    text = (
-                        f"{output} is beyond the bound of the declared evaluation plan, but within"
-                        " that of every legal evaluation: it is wrong or does not follow the plan"
-                    )
-                    remarks = (Diagnosis("beyond-plan", text),)
-            bound = proven.bound if limit is None else np.full(computed.shape, limit)
-            judged.append(
-                _Judged(
-                    reference.case, computed, truth, bound, promise, judgement, run.how, remarks
-                )
-            )
-        return judged
+        return [
+            judge_run(reference, run, output, self._promise(run, output))
+            for run in (first, *observation.repeats)
+            if output in run.outputs
+        ]
 
     def _promise(self, run: FurtherRun | Observation, output: str) -> Promise | None:
         return promise_in_force(run.certificates.get(output), self.epsilon)
 
-    def _add_to_bias(self, reference: CaseReference, output: str, runs: list[_Judged]) -> None:
+    def _add_to_bias(self, reference: CaseReference, output: str, runs: list[JudgedRun]) -> None:
         """What is promised is the size of an error, nothing about its sign: only the other runs."""
-        truth, null = reference.truth[output].mid, reference.null[output]
-        for test, run in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
+        for leaning, run in zip(self._biases[output], (runs[0], runs[-1]), strict=True):
             if run.promise is None:
-                test.add(run.computed, truth, null)
+                leaning.add(reference, run.computed)
                 self._later.update({output: run.how} if run.how else {})
         by_tolerance = [run for run in runs if run.promise is None]
         if by_tolerance:
@@ -316,7 +251,7 @@ class Collector:
                 self._note(reference.case, problem, verdict)
                 varies |= run.condition in (None, "uninitialised-memory")
 
-    def _count(self, summary: RegimeSummary, output: str, judged: _Judged) -> None:
+    def _count(self, summary: RegimeSummary, output: str, judged: JudgedRun) -> None:
         judgement, promise = judged.judgement, judged.promise
         if promise is not None and promise.kind == "certificate":
             self.certified[output] += 1
@@ -335,12 +270,12 @@ class Collector:
         error = errors_of(judged.computed, judged.truth)
         self.scatter[output].add(error, judged.bound, judgement.tolerance)
 
-    def _keep(self, reference: CaseReference, output: str, judged: _Judged) -> Finding:
+    def _keep(self, reference: CaseReference, output: str, judged: JudgedRun) -> Finding:
         judgement, computed = judged.judgement, judged.computed
         verdict: Bad = "fail" if judgement.verdict == "fail" else "suspect"
         group = self._groups.setdefault((output, verdict), _Group(judged, judged))
         group.count += 1
-        if _badness(judgement) > _badness(group.worst.judgement):
+        if judged.badness > group.worst.badness:
             group.worst = judged
         if judged.computed.size > group.largest.computed.size:
             group.largest = judged
@@ -400,31 +335,26 @@ class Collector:
             inputs_sha256=_digest(case),
         )
 
-    def _bias_finding(self, output: str) -> Finding | None:
-        """None unless one of the two tests finds a bias."""
-        first, second = (test.result() for test in self._biases[output])
-        found = first or second
+    def _bias_finding(self, output: str, *, others_named: bool) -> Finding | None:
+        """None unless one of the two tests finds a bias. others_named: whether a finding of a
+        single case has a diagnosis."""
+        first, last = self._biases[output]
+        in_first = first.found()
+        found = in_first or last.found()
         if found is None:
             return None
-        text = (
-            f"{output} is on average the true value times {1 + found.bias:.6g},"
-            f" over {found.cases} cases"
+        latest, reason = self._latest[output], found.reason
+        if in_first is None:
+            reason += f"; {self._later[output]}"
+        if not found.is_explained:
+            if others_named:
+                reason += "; it may come of the mistake that is named elsewhere"
+            elif not self.regimes.keys() >= set(regimes_of(self.contract)):
+                reason += "; other regimes may show more: judge all of them"
+        finding = self._finding(
+            output, "suspect", _Group(latest, latest, found.cases), found.diagnosis
         )
-        latest = self._latest[output]
-        finding = self._finding(output, "suspect", _Group(latest, latest, found.cases), ())
-        values = {**finding.__dict__, "diagnosis": (Diagnosis("constant-factor", text),)}
-        values["reason"] = (
-            f"biased across cases: {found.z:.1f} standard deviations, honest evaluations stay below"
-            f" {found.threshold:.1f}"
-        )
-        if first is None:
-            values["reason"] += f"; {self._later[output]}"
-        values |= {"across_cases": True, "replay": self.replay(None)}
-        return Finding(**values)
-
-
-def _badness(judgement: Judgement) -> float:
-    return judgement.error_to_bound if judgement.verdict == "fail" else judgement.error_to_tolerance
+        return replace(finding, reason=reason, across_cases=True, replay=self.replay(None))
 
 
 def _severity(finding: Finding) -> float:

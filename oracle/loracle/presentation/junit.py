@@ -10,7 +10,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from loracle.expectations.entries import CALL, WHOLE
-from loracle.presentation.expected import expected_line, qualified
+from loracle.presentation.expected import outdated_by_place, qualified
 from loracle.presentation.terminal import finding_text
 from loracle.presentation.wording import conditions, meaning, not_judged, subject, versions_of
 from loracle.report import ExpectedFailure, Finding, OutputSummary, RegimeSummary, Report
@@ -74,10 +74,8 @@ def _test_cases(report: Report, only_proven: bool) -> Iterator[_TestCase]:
             yield _TestCase(f"across cases/{expected.output}", "skipped", message=_why(expected))
     for what, why in not_judged(report):
         yield _TestCase(what, "skipped", message=why)
-    for expected in report.expected_failures:
-        if expected.outdated:
-            name = f"expected failures/{expected.entry}"
-            yield _TestCase(name, "failure", "outdated-expectations", expected_line(expected))
+    for place, line in outdated_by_place(report.expected_failures).items():
+        yield _TestCase(f"expected failures/{place}", "failure", "outdated-expectations", line)
     if report.reason == "interrupted":
         yield _TestCase("whole run", "error", report.reason, meaning(report))
     elif report.reason == "insufficient-evidence":

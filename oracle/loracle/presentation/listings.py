@@ -10,13 +10,26 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loracle.adapters import Adapter, installed_version
+from loracle.adapters import ADAPTERS, Adapter, installed_version
 from loracle.contracts import CONTRACTS, Contract
 from loracle.generation import REGIMES
+from loracle_reference.evaluation_plans import PLANS
+from loracle_reference.floating_point import FORMATS, MACHINES, machine_dtypes, machine_model
 
-__all__ = ["adapter_list", "contract_text", "regime_table"]
+__all__ = ["adapter_list", "adapter_table", "contract_in_full", "contract_text", "regime_table"]
 
 _PROSE = 90
+
+_FORMULAS = "The formulas, argument by argument: docs/validate-a-kernel.md, Contracts"
+
+
+def adapter_table(adapters: Sequence[Adapter]) -> Table:
+    """A line for each adapter: name, contracts, and the versions found."""
+    table = _table("adapter", "contracts", "found", ruled=True)
+    for adapter in adapters:
+        found = Text("not installed", "red") if adapter.missing() else _found(adapter)
+        table.add_row(Text(adapter.name, "bold"), ", ".join(adapter.contracts), found)
+    return table
 
 
 def adapter_list(adapters: Sequence[Adapter]) -> Group:
@@ -65,25 +78,70 @@ def contract_text() -> Group:
     for contract in CONTRACTS.values():
         parts.append(Text(contract.name, style="bold"))
         parts.append(Padding(_signature(contract), (0, 0, 1, 2), expand=False))
-    parts.append(Text("The formulas, argument by argument: docs/validate-a-kernel.md, Contracts"))
+    parts.append(Text("Plans, regimes and machines of one of them: loracle contracts NAME"))
+    parts.append(Text(_FORMULAS))
     return Group(*parts)
 
 
-def regime_table() -> Table:
+def contract_in_full(contract: Contract) -> Group:
+    """What a kernel receives and returns, and what --plan, --regime, --machine and TARGET may be
+    for it."""
+    rows = _signature(contract)
+    plans = PLANS.get(contract.name, {}).values()
+    if plans:
+        rows.add_row("plans", _described({plan.name: plan.summary for plan in plans}))
+    own = [regime for regime in REGIMES.values() if contract.name in regime.makers]
+    for label, on_request in (("regimes", False), ("on request", True)):
+        names = [regime.name for regime in own if regime.on_request == on_request]
+        if names:
+            rows.add_row(label, ", ".join(names))
+    rows.add_row("machines", _described({_machine(n): _how(n) for n in MACHINES}))
+    adapters = [adapter.name for adapter in ADAPTERS.values() if contract.name in adapter.contracts]
+    rows.add_row("adapters", ", ".join(adapters))
+    return Group(
+        Text(contract.name, style="bold"),
+        Padding(rows, (0, 0, 1, 2), expand=False),
+        Text("What the regimes reveal: loracle regimes"),
+        Text(_FORMULAS),
+    )
+
+
+def _described(texts: Mapping[str, str]) -> Table:
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    rows.add_column(no_wrap=True)
+    rows.add_column()
+    for name, text in texts.items():
+        rows.add_row(name, text)
+    return rows
+
+
+def _machine(name: str) -> str:
+    """With its dtypes, where there are not all of them."""
+    dtypes = machine_dtypes(name)
+    return name if len(dtypes) == len(FORMATS) else f"{name} ({', '.join(dtypes)})"
+
+
+def _how(machine: str) -> str:
+    """In the last of its dtypes, which has 16 bits where any has: others differ in numbers."""
+    return machine_model(machine, machine_dtypes(machine)[-1]).description
+
+
+def regime_table(*, in_lines: bool = True) -> Table:
     """One row per regime: name, contracts, which bugs need it to be seen, and whether a default run
-    has it."""
-    table = _table("regime", "contracts")
-    # Prose, which is read in lines, in a file too.
-    table.add_column("reveals", max_width=_PROSE)
+    has it. in_lines: for a reader of columns; otherwise every regime is one line."""
+    table = _table("regime", "contracts", ruled=in_lines)
+    table.add_column("reveals", max_width=_PROSE if in_lines else None)
     for regime in REGIMES.values():
-        contracts = "\n".join(name for name in CONTRACTS if name in regime.makers)
+        names = (name for name in CONTRACTS if name in regime.makers)
+        contracts = ("\n" if in_lines else ", ").join(names)
         reveals = f"On request: {regime.reveals}" if regime.on_request else regime.reveals
         table.add_row(Text(regime.name, style="bold"), contracts, reveals)
     return table
 
 
-def _table(*headers: str) -> Table:
-    table = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+def _table(*headers: str, ruled: bool) -> Table:
+    look = box.SIMPLE_HEAD if ruled else None
+    table = Table(*headers, box=look, pad_edge=False, show_edge=False)
     table.padding = (0, 2, 0, 0)
     return table
 

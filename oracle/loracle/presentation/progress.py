@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from loracle.presentation.life_signs import LifeSigns
 from loracle.presentation.terminal import STYLES, headline
 from loracle.report import Finding, Verdict
 
@@ -17,9 +18,10 @@ __all__ = ["ProgressDisplay"]
 class ProgressDisplay:
     """A context manager whose `update` is the `on_progress` of `loracle.validate`.
 
-    On a terminal it draws a bar, which is gone at the end; elsewhere it prints nothing but the
-    first finding of each output and verdict. It starts no thread: a kernel's process may be forked
-    from this one, and a thread that holds a lock at that moment would hold it for ever.
+    On a terminal it draws a bar, which is gone at the end; elsewhere it prints the first finding of
+    each output and verdict, and now and then how far it is. It starts no thread: a kernel's process
+    may be forked from this one, and a thread that holds a lock at that moment would hold it for
+    ever.
     """
 
     def __init__(self, console: Console, judged: str) -> None:
@@ -37,6 +39,7 @@ class ProgressDisplay:
             auto_refresh=False,
             disable=not console.is_terminal,
         )
+        self._life = None if console.is_terminal else LifeSigns(console)
         self._task = self._bar.add_task("starting", total=None)
 
     def update(
@@ -50,6 +53,8 @@ class ProgressDisplay:
             where = f"{self._judged}, case {done} of {total}: "
             self._console.print(Text(where, style="dim").append_text(headline(latest)))
         self._bar.refresh()
+        if self._life is not None:
+            self._life.tell(done, total, f"{self._judged}, {regime}, {worst} so far")
 
     def __enter__(self) -> ProgressDisplay:
         self._bar.start()

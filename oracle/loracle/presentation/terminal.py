@@ -33,7 +33,15 @@ from loracle.presentation.wording import (
 )
 from loracle.report import Finding, RegimeSummary, Report
 
-__all__ = ["STYLES", "finding_text", "headline", "make_console", "show", "show_finding"]
+__all__ = [
+    "STYLES",
+    "finding_text",
+    "has_columns",
+    "headline",
+    "make_console",
+    "show",
+    "show_finding",
+]
 
 STYLES = {"pass": "bold green", "suspect": "bold yellow", "fail": "bold red"}
 
@@ -69,6 +77,11 @@ def make_console(*, stderr: bool = False) -> Console:
     if console.width < _MINIMUM_WIDTH:
         console.width = _MINIMUM_WIDTH
     return console
+
+
+def has_columns(console: Console) -> bool:
+    """Whether lines are broken at its width: not in a file or a pipe."""
+    return console.width < _UNBROKEN
 
 
 class _Trimmed(io.TextIOBase):

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from loracle.generation import REGIMES
-from loracle.report import Finding, Report
+from loracle.report import STRUCTURAL, Finding, Report
 
 __all__ = [
-    "STRUCTURAL",
     "blocks_of",
     "conditions",
     "count_of_declined",
@@ -26,24 +25,6 @@ __all__ = [
     "undiagnosed",
     "versions_of",
 ]
-
-STRUCTURAL = {
-    "crash",
-    "false-certificate",
-    "invalid-certificate",
-    "missing-output",
-    "mutates-input",
-    "nondeterministic",
-    "non-finite",
-    "second-backward",
-    "stale-cache",
-    "timeout",
-    "uninitialised-memory",
-    "writes-out-of-bounds",
-    "wrong-dtype",
-    "wrong-shape",
-}
-"""Diagnoses of what was seen before, or beside, the size of the error."""
 
 _PROMISED = {"certificate": "kernel's own certificate", "epsilon": "declared epsilon"}
 
@@ -237,8 +218,24 @@ def _meaning_of_too_little(report: Report) -> str:
     cases = "this case" if report.cases == 1 else f"these {report.cases} cases"
     if declined:
         return f"no finding in {cases}; too few for a verdict ({declined} declined)."
+    if _epsilon_is_to_blame(report):
+        return (
+            f"no finding in {cases}, but the declared epsilon, {number(report.epsilon)}, exceeds"
+            " the true values themselves, so that nothing can be told: see the note."
+        )
     advice = "judge all regimes" if _regimes_left_out(report) else "judge more, with --cases"
     return f"no finding in {cases}; too few for a verdict ({advice})."
+
+
+def _epsilon_is_to_blame(report: Report) -> bool:
+    """Whether there are outputs with a promise so weak that most of their cases are no evidence."""
+    if report.epsilon is None:
+        return False
+    masked = dict.fromkeys(report.evidence, 0)
+    for regime in report.regimes.values():
+        for output, counts in regime.outputs.items():
+            masked[output] = masked.get(output, 0) + counts.no_evidence
+    return any(masked[output] > told for output, told in report.evidence.items())
 
 
 def _regimes_left_out(report: Report) -> set[str]:

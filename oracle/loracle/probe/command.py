@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loracle.options import DEVICE_NAMES, DTYPE_NAMES
+
 # Everything else is imported when the command runs: `loracle --help` answers at once.
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,8 +20,8 @@ __all__ = ["probe"]
 
 
 @click.command()
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--dtype", help="float64, float32, bfloat16, float16; all of them if omitted.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help=f"{DEVICE_NAMES}.")
+@click.option("--dtype", metavar="D", help=f"{DTYPE_NAMES}; all of them if omitted.")
 @click.option("--json", "json_path", metavar="FILE", help="Write it there too; - is stdout.")
 def probe(device: str, dtype: str | None, json_path: str | None) -> int:
     """Tell which machine model fits a device.

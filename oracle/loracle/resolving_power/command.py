@@ -6,15 +6,21 @@ from contextlib import ExitStack
 
 import click
 
+from loracle.options import CONTRACT_NAMES, DTYPE_NAMES, MACHINE_NAMES
+
 __all__ = ["command"]
 
 _FLOAT32_PRECISION = 24
 
 
 @click.command("resolving-power")
-@click.option("--contract", "contracts", multiple=True, metavar="C", help="Repeatable.")
-@click.option("--dtype", "dtypes", multiple=True, metavar="D", help="Repeatable.")
-@click.option("--machine", "machines", multiple=True, metavar="M", help="Repeatable.")
+@click.option(
+    "--contract", "contracts", multiple=True, metavar="C", help=f"{CONTRACT_NAMES}. Repeatable."
+)
+@click.option("--dtype", "dtypes", multiple=True, metavar="D", help=f"{DTYPE_NAMES}. Repeatable.")
+@click.option(
+    "--machine", "machines", multiple=True, metavar="M", help=f"{MACHINE_NAMES}. Repeatable."
+)
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
 @click.option("--json", "json_path", metavar="FILE", help="Write the numbers there; - is stdout.")
 @click.option("--markdown", "markdown_path", metavar="FILE", help="Write the tables there.")
@@ -35,11 +41,12 @@ def command(
     import json
     from dataclasses import asdict
 
+    from loracle.bench.progress import BenchProgress
     from loracle.bench.sheet import markdown, show, wide_console
     from loracle.contracts import CONTRACTS, contract_named
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.request import checked_dtype, checked_machine, checked_seed
-    from loracle.resolving_power.measure import KERNELS, resolving_power
+    from loracle.resolving_power.measure import KERNELS, Power, resolving_power
     from loracle.resolving_power.table import sheets
     from loracle_reference.floating_point import FORMATS
 
@@ -60,13 +67,13 @@ def command(
             for name, path in paths.items()
             if path is not None and path != "-"
         }
-        powers = [
-            power
-            for contract in known
-            for model in dict.fromkeys(models)
-            for kernel in KERNELS
-            for power in resolving_power(contract, model, kernel=kernel, seed=seed)
-        ]
+        steps = [(c, m, k) for c in known for m in dict.fromkeys(models) for k in KERNELS]
+        powers: list[Power] = []
+        with BenchProgress(wide_console(stderr=True)) as display:
+            for done, (contract, model, kernel) in enumerate(steps):
+                what = f"{contract.name} {model.storage.name} {model.name}"
+                display.update(done, len(steps), what)
+                powers += resolving_power(contract, model, kernel=kernel, seed=seed)
         text = json.dumps([asdict(power) for power in powers], indent=2) + "\n"
         if "json" in files:
             files["json"].write(text)

@@ -19,6 +19,7 @@ _FILES = {
     "probe": (_HERE, "probe.schema.json"),
     "resolving-power": (_HERE, "resolving-power.schema.json"),
     "selftest": (_HERE, "selftest.schema.json"),
+    "ledger": (_HERE, "ledger.schema.json"),
 }
 """By name, the package and the file in it."""
 

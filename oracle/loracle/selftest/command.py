@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loracle.errors import UsageError
+from loracle.options import CONTRACT_NAMES, DEVICE_NAMES
 
 # Everything else is imported when the command runs: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ _DTYPES = "float64,float32,bfloat16,float16"
     help="Separated by commas.",
 )
 @click.option("--dtype", "dtypes", default=_DTYPES, show_default=True, metavar="D,...")
-@click.option("--contract", metavar="C", help="Only the kernels of this contract.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--contract", metavar="C", help=f"Only the kernels of this one: {CONTRACT_NAMES}.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help=f"{DEVICE_NAMES}.")
 @click.option("--jobs", type=int, metavar="N", help="Processes; one for each core if omitted.")
 @click.option(
     "--compare",

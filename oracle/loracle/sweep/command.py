@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loracle.options import CONTRACT_NAMES, DEVICE_NAMES, DTYPE_NAMES, MACHINE_NAMES
+
 # Everything else is imported when the command runs: `loracle --help` answers at once.
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +18,11 @@ __all__ = ["sweep"]
 
 @click.command()
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
-@click.option("--contract", help="What they promise; inferred from their parameters if omitted.")
+@click.option(
+    "--contract",
+    metavar="NAME",
+    help=f"What they promise: {CONTRACT_NAMES}; inferred from their parameters if omitted.",
+)
 @click.option(
     "--dtype",
     "dtypes",
@@ -24,12 +30,18 @@ __all__ = ["sweep"]
     default=("float32",),
     show_default=True,
     metavar="D",
-    help="float64, float32, bfloat16, float16. Repeatable.",
+    help=f"{DTYPE_NAMES}. Repeatable.",
 )
 @click.option("--seeds", default="0-7", show_default=True, metavar="S", help="0-31 or 0,4,7-9.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--machine", help="The arithmetic to judge them by; the widest one if omitted.")
-@click.option("--plan", metavar="NAME", help="The evaluation plan they follow.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help=f"{DEVICE_NAMES}.")
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help=f"The arithmetic to judge them by: {MACHINE_NAMES}; widest if omitted.",
+)
+@click.option(
+    "--plan", metavar="NAME", help="The evaluation plan they follow: see `loracle contracts NAME`."
+)
 @click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
 @click.option("--expected-failures", metavar="FILE", help="What is known to fail, in TOML.")
 @click.option(
@@ -63,6 +75,7 @@ def sweep(
     import json
 
     from loracle.presentation.atomic_file import AtomicFile
+    from loracle.presentation.life_signs import LifeSigns
     from loracle.presentation.terminal import make_console
     from loracle.sweep.engine import dask_engine
     from loracle.sweep.run import check_order, checked_seeds, orders_of
@@ -84,7 +97,13 @@ def sweep(
     with ExitStack() as stack:
         file = None if json_path is None else stack.enter_context(AtomicFile(json_path))
         engine = dask_engine(scheduler, jobs)
-        report = run_sweep(orders, engine, lambda *progress: _show_run(console, *progress))
+        life = LifeSigns(make_console(stderr=True))
+
+        def show(done: int, total: int, run: dict[str, Any]) -> None:
+            _show_run(console, done, total, run)
+            life.tell(done, total, f"{run['kernel']}, {run['dtype']}, seed {run['seed']}")
+
+        report = run_sweep(orders, engine, show)
         if file is not None:
             file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
     _show_whole(console, report)

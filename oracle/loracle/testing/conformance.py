@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from loracle.contracts import Contract, infer_contract
-from loracle.errors import UsageError
+from loracle.errors import UsageError, checks_keywords
 from loracle.testing.kernel_tests import WHOLE, KernelTests
 
 __all__ = ["PARAMETER", "Part", "Parts", "conformance", "parts_of"]
@@ -70,6 +70,7 @@ class Parts:
                 yield Part(tests, part, prefix + part, only_proven=self._only_proven)
 
 
+@checks_keywords
 def conformance(
     kernel: Callable[..., Any] | str,
     contract: str | Contract | None = None,

@@ -63,6 +63,8 @@ class KernelTests:
             self.options[name] = checked_names(name, options.get(name))
         self.told: dict[str, Counter[Kind]] = {}
         """By regime, what its test has shown if it has failed in this process."""
+        self.judged: set[str] = set()
+        """The parts that were judged in this process."""
         self._process: SharedProcess | None = None
 
     @cached_property
@@ -102,6 +104,7 @@ class KernelTests:
 
         Raises UsageError as `loracle.validate` does.
         """
+        self.judged.add(part)
         chosen: dict[str, Any] = {}
         if part != WHOLE:
             narrowed = self.options["only_cases"] is not None

@@ -3,6 +3,7 @@ skip."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,7 +44,8 @@ def settle(part: Part, node: pytest.Item) -> Report:
         return _settled(report, part, node)
     rest = untold(report, told)
     if _fails(rest, part):
-        pytest.fail(failure_text(rest, WHOLE, rest.expected_failures, told), pytrace=False)
+        text = failure_text(rest, WHOLE, rest.expected_failures, told)
+        pytest.fail(text + _spread_note(part), pytrace=False)
     _record_suspect(rest, part, node)
     brief = in_brief(report, report.expected_failures)
     pytest.skip(f"nothing to add to the tests of {', '.join(told)}: {brief}")
@@ -55,7 +57,7 @@ def _settled(report: Report, part: Part, node: pytest.Item) -> Report:
         if part.part != WHOLE and node.get_closest_marker("xfail") is None:
             part.tests.told[part.part] = cases_by_kind(report)
         text = failure_text(report, part.part, _expected(report, part))
-        pytest.fail(text, pytrace=False)
+        pytest.fail(text + _spread_note(part), pytrace=False)
     failed = [one for one in _expected(report, part) if one.state == "failed"]
     for one in failed:
         _record(node, EXPECTED, f"{report.kernel}, {report.dtype}: {expected_line(one)}")
@@ -63,6 +65,17 @@ def _settled(report: Report, part: Part, node: pytest.Item) -> Report:
         pytest.xfail("; ".join(dict.fromkeys(one.reason for one in failed)))
     _record_suspect(report, part, node)
     return report
+
+
+def _spread_note(part: Part) -> str:
+    """Where pytest-xdist had regimes tested elsewhere, what was found there may be told twice."""
+    elsewhere = [name for name in part.tests.regimes if name not in part.tests.judged]
+    if part.part != WHOLE or not elsewhere or "PYTEST_XDIST_WORKER" not in os.environ:
+        return ""
+    return (
+        f"\nnote: {', '.join(elsewhere)} may have been tested in another worker of pytest-xdist,"
+        " and told there: --dist loadfile keeps the tests of a kernel together"
+    )
 
 
 def _record_suspect(report: Report, part: Part, node: pytest.Item) -> None:

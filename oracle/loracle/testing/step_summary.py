@@ -79,9 +79,12 @@ def _expected(report: Mapping[str, Any]) -> list[str]:
         where = f"{_code(entry['output'])} in {_code(entry['regime'])}"
         if entry["state"] == "failed":
             lines.append(f"- expected failure: {where}: {_plain(entry['reason'])}")
+        elif entry["state"] == "unknown":
+            # For one reason, such as a misspelt name, of many outputs and regimes.
+            lines.append(f"- ❌ outdated: {_plain(entry['problem'])}")
         elif entry["problem"]:
             lines.append(f"- ❌ outdated: {where}: {_plain(entry['problem'])}")
-    return [*lines, ""] if lines else []
+    return [*dict.fromkeys(lines), ""] if lines else []
 
 
 def _code(text: str) -> str:

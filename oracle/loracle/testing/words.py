@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from rich.console import Console
 
 from loracle.expectations.entries import WHOLE
-from loracle.presentation.expected import expected_line
+from loracle.presentation.expected import outdated_lines
 from loracle.presentation.terminal import show, show_finding
 from loracle.report import ExpectedFailure, Report
 
@@ -20,7 +20,7 @@ _WIDTH = 100
 def in_brief(report: Report, expected: Sequence[ExpectedFailure]) -> str:
     """One line, which pytest repeats in its short summary."""
     if not report.findings:
-        outdated = [f"{o.output} in {o.regime}: {o.problem}" for o in expected if o.outdated]
+        outdated = outdated_lines(expected)
         reason = f"{report.verdict}: {report.reason}"
         return f"outdated expected failures: {'; '.join(outdated)}" if outdated else reason
     told = []
@@ -63,9 +63,8 @@ def failure_text(
         console.print(f"note: {note}")
     if told:
         console.print(f"note: what else was found the tests of {', '.join(told)} show")
-    for entry in expected:
-        if entry.outdated:
-            console.print(f"outdated: {expected_line(entry)}", soft_wrap=True)
+    for line in outdated_lines(expected):
+        console.print(f"outdated: {line}", soft_wrap=True)
     return _trimmed(stream)
 
 

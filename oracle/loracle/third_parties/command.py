@@ -9,25 +9,30 @@ from dataclasses import replace
 
 import click
 
+from loracle.options import DEVICE_NAMES, DTYPE_NAMES
+
 __all__ = ["adapters"]
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also what each is, declares, and needs installed."
+)
 @click.option("--judge", is_flag=True, help="Judge those that are installed, in place of a list.")
 @click.option(
     "--dtype",
     "dtypes",
     multiple=True,
     metavar="D",
-    help="With --judge: in this dtype. Repeatable; float32 and bfloat16 if omitted.",
+    help=f"With --judge: {DTYPE_NAMES}. Repeatable; float32 and bfloat16 if omitted.",
 )
 @click.option("--cases", type=int, metavar="N", help="With --judge: cases per regime.")
 @click.option("--seed", type=int, metavar="S", help="With --judge: 0 if omitted.")
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="With --judge: for one case; 60 if omitted."
 )
-@click.option("--device", metavar="NAME", help="With --judge: cpu, cuda or cuda:N; cpu if omitted.")
+@click.option("--device", metavar="NAME", help=f"With --judge: {DEVICE_NAMES}; cpu if omitted.")
 @click.option(
     "--jobs", type=int, metavar="N", help="With --judge: so many side by side; 1 if omitted."
 )
@@ -43,6 +48,7 @@ __all__ = ["adapters"]
 )
 def adapters(
     names: tuple[str, ...],
+    verbose: bool,
     judge: bool,
     dtypes: tuple[str, ...],
     cases: int | None,
@@ -53,8 +59,10 @@ def adapters(
     earlier_path: str | None,
     markdown_path: str | None,
 ) -> int:
-    """List the third-party kernels that can be judged by name, or those NAMEd: package and version
-    found, contracts, what is declared, how to install.
+    """List the third-party kernels that can be judged by name, or tell all of those NAMEd.
+
+    The list has contracts and the versions found; a NAME or --verbose also tells what is judged,
+    what is declared, and how to install.
 
     With --judge they are judged, under each of their contracts. An interrupted run writes what was
     judged until then (unless it has several --jobs), and --complete goes on from there. Exits 1 if
@@ -65,6 +73,8 @@ def adapters(
     from loracle.presentation.terminal import make_console
 
     known = [find_adapter(name) for name in dict.fromkeys(names)] or list(ADAPTERS.values())
+    if verbose and judge:
+        raise UsageError("--verbose has a meaning without --judge alone")
     if not judge:
         options = {
             "--dtype": dtypes or None,
@@ -79,9 +89,9 @@ def adapters(
         for option, value in options.items():
             if value is not None:
                 raise UsageError(f"{option} has a meaning with --judge alone")
-        from loracle.presentation.listings import adapter_list
+        from loracle.presentation.listings import adapter_list, adapter_table
 
-        make_console().print(adapter_list(known))
+        make_console().print((adapter_list if names or verbose else adapter_table)(known))
         return 0
 
     from loracle.bench.progress import BenchProgress

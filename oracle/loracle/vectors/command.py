@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 
+from loracle.command_group import CommandGroup
+from loracle.options import CONTRACT_NAMES, DTYPE_NAMES, MACHINE_NAMES
+
 # Everything else is imported when a command runs: `loracle --help` answers at once.
 
 __all__ = ["vectors"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def vectors() -> None:
     """Certified vectors, for kernels in any language.
 
@@ -23,8 +26,20 @@ def vectors() -> None:
 
 @vectors.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--contract", "contracts", multiple=True, metavar="C", help="Only this. Repeatable.")
-@click.option("--dtype", "dtypes", multiple=True, metavar="D", help="Only this. Repeatable.")
+@click.option(
+    "--contract",
+    "contracts",
+    multiple=True,
+    metavar="C",
+    help=f"{CONTRACT_NAMES}; all if omitted. Repeatable.",
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    metavar="D",
+    help=f"{DTYPE_NAMES}; all if omitted. Repeatable.",
+)
 @click.option(
     "--regime",
     "regimes",
@@ -40,7 +55,9 @@ def vectors() -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
 @click.option(
-    "--machine", metavar="M", help="The arithmetic to bound errors for; the widest if omitted."
+    "--machine",
+    metavar="M",
+    help=f"The arithmetic to bound errors for: {MACHINE_NAMES}; widest if omitted.",
 )
 def build(
     folder: str,

@@ -1,7 +1,8 @@
 """Monte Carlo arithmetic: float64 samples with a random relative perturbation at every operation.
 
 Each matrix holds a stack of samples. One rounding multiplies by 1 + u xi with xi uniform on [-1, 1]
-(variance u^2 / 3). A sum of products takes its n products and n - 1 partial sums rounded to storage
+(variance u^2 / 3); near zero it adds xi times what a rounding may take absolutely. A sum of
+products takes its n products and n - 1 partial sums rounded to storage
 together, as one normal variable of the variance that their independent roundings have: with terms
 t_k and sum S it is u^2/3 (sum t_k^2 + (n/2) sum t_k^2 + (n/3) S^2), partial sums being a random
 walk of the terms beside a drift to S. A sum kept in more than storage is rounded when it is stored.
@@ -146,7 +147,7 @@ class StochasticMatrix(Matrix):
     def _rounded(self, value: Array) -> StochasticMatrix:
         unit = self.arithmetic.machine.storage.unit_roundoff
         noise = 1 + unit * self.arithmetic.uniform(value.shape)
-        return StochasticMatrix(value * noise, self.arithmetic)
+        return self._near_zero(value * noise)
 
     def _read(self) -> Array:
         """The samples as operands of a matrix product: truncating or rounding those spreads them
@@ -168,7 +169,16 @@ class StochasticMatrix(Matrix):
             roundings = (stored - 1) / 2 * squares + max(1.0, stored / 3) * np.square(value)
             variance = variance + roundings * storage**2
         noise = self.arithmetic.normal(value.shape) * np.sqrt(variance / 3)
-        return StochasticMatrix(value + noise, self.arithmetic)
+        return self._near_zero(value + noise)
+
+    def _near_zero(self, rounded: Array) -> StochasticMatrix:
+        """With the absolute part of a rounding where it is the larger one; zeros are exact."""
+        machine = self.arithmetic.machine
+        small = (rounded != 0) & (np.abs(rounded) < machine.loss / machine.storage.unit_roundoff)
+        if small.any():
+            lost = machine.loss * self.arithmetic.uniform(rounded.shape)
+            rounded = np.where(small, rounded + lost, rounded)
+        return StochasticMatrix(rounded, self.arithmetic)
 
 
 class Stochastic(Arithmetic[StochasticMatrix]):

@@ -27,6 +27,7 @@ WRONG_ALORAGC_MORE: tuple[WrongKernel, ...] = (
         "last_key_counted_twice",
         "The last key enters the softmax twice.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("doubled-tail",),
         outputs=_BOTH,
     ),
     _loop(

@@ -138,6 +138,14 @@ WRONG_LORA_ATTENTION_MORE: tuple[WrongKernel, ...] = (
         outputs=_ALL_OUTPUTS,
     ),
     _loop(
+        "tail-doubled",
+        "block_of_keys_moved_back",
+        "Keys of the last block of 16 that the one before it has too enter the softmax twice.",
+        "algebra: sums over [0, n // b * b) and [n - b, n) count [n - b, n // b * b) twice",
+        hypotheses=("doubled-tail",),
+        outputs=_ALL_OUTPUTS,
+    ),
+    _loop(
         "block-skipped",
         "queries_beyond_block_skipped",
         "The loop over blocks of 64 queries ends after the first.",

@@ -53,6 +53,7 @@ WRONG_LORA_LINEAR_MORE: tuple[WrongKernel, ...] = (
         "last_block_overlaps",
         "Rows of the last block that the one before it has too are counted twice in dA.",
         "https://github.com/pytorch/pytorch/issues/196678",
+        hypotheses=("doubled-tail",),
         outputs=("grad_lora_a",),
     ),
     _loop(

@@ -192,6 +192,15 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
         unnamed_in=("bfloat16",),
     ),
     _core(
+        "tail-doubled",
+        "block_of_keys_moved_back",
+        "Keys of the last block of 16 that the one before it has too enter the softmax twice.",
+        "algebra: sums over [0, n // b * b) and [n - b, n) count [n - b, n // b * b) twice",
+        hypotheses=("doubled-tail",),
+        outputs=_ALL_OUTPUTS,
+        unnamed_in=("bfloat16",),
+    ),
+    _core(
         "transposed",
         "score_gradient_not_transposed",
         "dK = p Q.",

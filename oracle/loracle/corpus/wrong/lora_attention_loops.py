@@ -12,6 +12,7 @@ from loracle.corpus.calls import LoraAttentionCall, Outputs, kernel
 from loracle.corpus.closed_form import lora_attention, residual, softmax
 
 __all__ = [
+    "block_of_keys_moved_back",
     "grad_a_k_in_other_layout",
     "grad_k_missing",
     "keys_tail_dropped",
@@ -36,6 +37,17 @@ def keys_tail_dropped(**call: Unpack[LoraAttentionCall]) -> Outputs:
     keys = len(call["x_k"])
     whole = keys // 16 * 16 or keys
     return lora_attention({**call, "x_k": call["x_k"][:whole], "x_v": call["x_v"][:whole]})
+
+
+@kernel
+def block_of_keys_moved_back(**call: Unpack[LoraAttentionCall]) -> Outputs:
+    """The last block of 16 keys is moved back to end with them (if there is a whole one); those
+    that the block before it has too enter the softmax twice."""
+    keys = len(call["x_k"])
+    whole = keys // 16 * 16
+    twice = slice(keys - 16, whole) if 0 < whole < keys else slice(0, 0)
+    x_k, x_v = (torch.cat((x, x[twice])) for x in (call["x_k"], call["x_v"]))
+    return lora_attention({**call, "x_k": x_k, "x_v": x_v})
 
 
 @kernel

@@ -13,6 +13,7 @@ from loracle.corpus.calls import LoraMhaCall, Outputs, kernel
 from loracle.corpus.mha_steps import masked_softmax, run, seen_by
 
 __all__ = [
+    "block_of_keys_moved_back",
     "causal_keys_before_queries_hidden",
     "causal_mask_adds_zero_scores",
     "causal_mask_ignored",
@@ -183,6 +184,24 @@ def tail_of_keys_dropped(**call: Unpack[LoraMhaCall]) -> Outputs:
         kept = scores.shape[-1] // 16 * 16 or scores.shape[-1]
         visited = torch.arange(scores.shape[-1], device=scores.device) < kept
         return masked_softmax(scores, seen & visited)
+
+    return run(call, softmax=softmax)
+
+
+@kernel
+def block_of_keys_moved_back(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """The last block of 16 keys is moved back to end with them, where there is a whole one; those
+    that the block before it has too enter the softmax twice."""
+
+    def softmax(scores: Tensor, seen: Tensor) -> Tensor:
+        keys = scores.shape[-1]
+        f = masked_softmax(scores, seen)
+        if keys > 16 and keys % 16:
+            weights = torch.ones_like(f[..., :1, :])
+            weights[..., keys - 16 : keys // 16 * 16] = 2
+            f = f * weights
+            f = f / f.sum(dim=-1, keepdim=True)
+        return f
 
     return run(call, softmax=softmax)
 
