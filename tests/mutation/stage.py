@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import shutil
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("reference/loracle_reference", "oracle/loracle")
-TESTS = ("conftest.py", "selftest_outcomes.py", "test_selftest.py", "test_verdicts.py")
+HELPERS = (
+    "case_digests.json",
+    "case_digests.py",
+    "conftest.py",
+    "core_cases.py",
+    "other_evaluations.py",
+    "selftest_outcomes.py",
+)
 
 
 def stage(folder: Path) -> None:
@@ -23,9 +31,13 @@ def stage(folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / "src" / Path(package).name, ignore=ignore)
-    (folder / "tests" / "oracle").mkdir(parents=True)
-    for name in TESTS:
-        shutil.copy(ROOT / "tests" / "oracle" / name, folder / "tests" / "oracle" / name)
+    options = ConfigParser()
+    options.read(Path(__file__).with_name("setup.cfg"))
+    selected = options["mutmut"]["pytest_add_cli_args_test_selection"].split()
+    tests = {name.partition("::")[0] for name in selected}
+    for name in sorted(tests | {f"tests/oracle/{helper}" for helper in HELPERS}):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     for name in ("setup.cfg", "pytest.ini"):
         shutil.copy(Path(__file__).parent / name, folder / name)
 

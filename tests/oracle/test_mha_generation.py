@@ -9,7 +9,7 @@ from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
 from loracle.evaluation import gradients
 from loracle.generation import REGIMES, generate, regimes_of
-from loracle.generation.mha import _scores
+from loracle.generation.mha import _scores, _with_largest_score
 from loracle.generation.sampling import Raw
 from loracle_reference.arithmetic.rounding import Rounding
 from loracle_reference.floating_point import machine_model
@@ -163,3 +163,20 @@ def test_no_input_leaves_the_range_of_float16(regime: str) -> None:
         for index in range(2):
             inputs = inputs_of(regime, "float16", index, seed)
             assert all(np.isfinite(tensor).all() for tensor in inputs.tensors.values()), seed
+
+
+def test_scores_that_are_zero_are_made_no_larger() -> None:
+    """Q of a width of one reads no channel: the factor is the largest there is, without a warning
+    of a division by zero, and so it is of scores that are tiny; of others the largest becomes the
+    one asked for."""
+    inputs = inputs_of("typical")
+    for size, factor in ((0.0, 256.0), (2.0**-1000, 256.0)):
+        raw = Raw({n: t.copy() for n, t in inputs.tensors.items()}, dict(inputs.scalars))
+        raw.tensors["x"][:] *= size
+        with np.errstate(all="raise", under="ignore"):
+            changed = _with_largest_score(raw, 2.0)
+        for name in ("weight_q", "lora_b_q"):
+            assert np.array_equal(changed.tensors[name], factor * inputs.tensors[name])
+        assert np.array_equal(changed.tensors["weight_k"], inputs.tensors["weight_k"])
+    raw = Raw({n: t.copy() for n, t in inputs.tensors.items()}, dict(inputs.scalars))
+    assert np.abs(_scores(_with_largest_score(raw, 3.0))).max() == pytest.approx(3.0, rel=1e-12)

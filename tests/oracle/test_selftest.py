@@ -14,7 +14,7 @@ from loracle.corpus.entry import ALL_DTYPES
 from loracle.errors import UsageError
 from loracle.selftest.comparison import OURS, behind, judged, scores, tasks
 from loracle.selftest.outcome import Outcome
-from loracle.selftest.plan import SEEDS, Claim, claims_of, drawn, every, selected
+from loracle.selftest.plan import SEEDS, Claim, claims_of, drawn, drawn_seed, every, selected
 from loracle.selftest.rivals.result import RivalResult, RivalTask
 from loracle.selftest.summary import SelfTest
 from loracle.selftest.tables import sheets, verdict
@@ -64,6 +64,11 @@ def test_the_short_plan_has_every_kernel_once_and_every_exemption() -> None:
     assert exempt == {(e.name, d) for e in WRONG for d in e.exempt}
     unnamed = {(c.entry.name, c.dtype) for c in short if c.expected == "unnamed"}
     assert unnamed == {(e.name, d) for e in WRONG for d in e.unnamed_in}
+    # With the seed of its contract and dtype first, and all the others after it.
+    for claim in short:
+        if claim.is_exemption:
+            assert claim.seeds[0] == drawn_seed(claim.entry.contract, claim.dtype, SEEDS)
+            assert sorted(claim.seeds) == list(SEEDS)
     right_somewhere = {c.entry.name for c in short if c.dtype in getattr(c.entry, "right_in", ())}
     assert right_somewhere == {e.name for e in WRONG if e.right_in}
 

@@ -287,3 +287,25 @@ def test_no_bound_without_a_relative_error_below_one(bound: Any, delta: Any) -> 
     """p may vanish on a whole row, or f~ have entries below zero; a ball may reach beyond one."""
     with pytest.raises(ValueError, match="must be below 1"):
         bound(delta)
+
+
+def test_the_second_chain_in_numbers() -> None:
+    """Every bound of it at one point: catches a sign, a factor two, or a term left out, that the
+    random instances above are too far from their bounds to show."""
+    t, half, three = Fraction(1, 8), Fraction(1, 2), Fraction(3)
+    bounds = error_bounds
+    assert bounds.residual_error_from_distance(distance=t, spread=three) == Fraction(3, 8)
+    wide = {"distance": t, "q": three, "q_error": half}
+    assert bounds.row_products_error_from_distance(**wide) == Fraction(5, 4)
+    assert bounds.p1_error_from_distance(**wide) == Fraction(7, 8)
+    assert bounds.p1_row_error_from_distance(**wide) == Fraction(5, 4)
+    known = {"distance": t, "r": three, "r_error": half}
+    assert bounds.p2_error_from_distance(**known) == Fraction(7, 8)
+    assert bounds.p2_row_error_from_distance(**known) == Fraction(5, 4)
+    rows = bounds.gradient_error_from_rows(left_sum=three, row_error=half, half_spread=t)
+    assert rows == Fraction(3, 16)
+    assert bounds.distance_from_relative_error(half) == Fraction(2, 7)
+    assert bounds.relative_error_of_probabilities(half) == 2
+    for bound in (bounds.distance_from_relative_error, bounds.relative_error_of_probabilities):
+        with pytest.raises(ValueError, match=r"^the relative error of exp must be below 1, got 1$"):
+            bound(Fraction(1))

@@ -68,7 +68,7 @@ def _can_be_made(case: Case) -> bool:
     if sizes.get("num_heads", 1) % sizes.get("num_kv_heads", 1):
         return False
     try:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(invalid="ignore"):
             inputs = generate(case)
         bound = bind_sizes(CONTRACTS[case.contract], inputs)
     except (ValueError, IndexError):

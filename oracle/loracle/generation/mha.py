@@ -247,7 +247,7 @@ def _scores(raw: Raw) -> Array:
 def _with_largest_score(raw: Raw, largest: float) -> Raw:
     """Q, by its weights, is multiplied by a factor with which the largest score is this one, or
     smaller where that takes too large a factor."""
-    factor = min(largest / np.abs(_scores(raw)).max(), _LARGEST_FACTOR)
+    factor = largest / max(np.abs(_scores(raw)).max(), largest / _LARGEST_FACTOR)
     for name in ("weight_q", "lora_b_q"):
         raw.tensors[name] *= factor
     return raw
@@ -319,7 +319,8 @@ def _massive_query(generator: np.random.Generator, sizes: Sizes, index: int) -> 
         margin = float(((ordered[:, -1] - ordered[:, -2]) / natural.max(axis=1)).min())
         if margin > best:
             best, found = margin, (raw, min(_MASSIVE_SCORE / ordered[:, -1].max(), _MOST_MASSIVE))
-    assert found is not None
+    if found is None:
+        raise ValueError("the channel that Q alone reads is the only one")
     raw, massive = found
     raw.tensors["x"][0, -1, 0] = massive
     return raw
