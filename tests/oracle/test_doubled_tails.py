@@ -54,7 +54,7 @@ def repeat(words: str) -> Repeat:
 @pytest.mark.parametrize("block", [16, 32, 64, 128])
 def test_weights_are_how_often_a_loop_visits(size: int, block: int) -> None:
     for words, visit in (
-        (f"the keys that a last block of {block}, moved back to their end, takes again", None),
+        (f"the keys that the last block of {block} takes again, moved back to fit,", None),
         (f"the keys beyond the last whole block of {block}", tail_again(block)),
         ("the last of the keys", last_again),
     ):

@@ -24,7 +24,7 @@ _OUTPUT, _GRADIENTS = ("output",), ("grad_x", "grad_lora_a", "grad_lora_b")
 
 
 def _explanation(repeat: Repeat, axis: str, place: str = "") -> str:
-    return f"{{output}} is what counting {repeat.of(axis)} twice{place} gives"
+    return f"{{output}} is what comes out if {repeat.of(axis)} count twice{place}"
 
 
 def _in_layer(

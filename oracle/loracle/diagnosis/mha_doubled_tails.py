@@ -29,7 +29,7 @@ _GRADIENTS = "_q _k _v grad_x"
 
 
 def _explanation(repeat: Repeat, axis: str, place: str = "") -> str:
-    return f"{{output}} is what counting {repeat.of(axis)} twice{place} gives"
+    return f"{{output}} is what comes out if {repeat.of(axis)} count twice{place}"
 
 
 def _length(problem: Problem) -> int:

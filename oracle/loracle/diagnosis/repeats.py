@@ -55,7 +55,7 @@ def _tail_if_any_block(block: int) -> Repeat:
 
 def _overlap(block: int) -> Repeat:
     """A last block whose start is min(start, n - block); fewer than one block are not moved."""
-    words = f"the {{axis}} that a last block of {block}, moved back to their end, takes again"
+    words = f"the {{axis}} that the last block of {block} takes again, moved back to fit,"
     return Repeat(words, lambda n: (n - block, n // block * block) if n % block else (n, n))
 
 
