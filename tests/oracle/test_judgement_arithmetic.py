@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 import warnings
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from loracle.contracts import CONTRACTS
+from loracle.cases import Inputs
+from loracle.contracts import CONTRACTS, Contract
 from loracle.evaluation import gradients, rows
 from loracle.generation import generate
 from loracle.judgement import calibration
 from loracle.judgement.bias import BiasTest, FoundBias, _against_itself, _student
-from loracle.judgement.calibration import Null, _null, calibrate
+from loracle.judgement.calibration import Null, _null, _of_format, calibrate
+from loracle.judgement.distributed import Distributed
 from loracle.judgement.truth import enclose
 from loracle_reference.arithmetic.simulated import Simulated, strategies_of
 from loracle_reference.arithmetic.stochastic import Stochastic
-from loracle_reference.floating_point import machine_model
+from loracle_reference.enclosure import Enclosure
+from loracle_reference.floating_point import MachineModel, machine_model
 
 from .core_cases import a_case
 
@@ -168,6 +172,56 @@ def test_a_truth_whose_square_vanishes_does_not_count() -> None:
     assert not test.allowed
 
 
+def test_a_case_says_whether_it_counts() -> None:
+    test, one = BiasTest(), np.ones((1, 1))
+    assert test.add(one * 1.5, one, Null(1.0, np.zeros(2), 1e-6)) is True
+    for computed, truth, null in (
+        (one, 0 * one, Null(1.0, np.zeros(2), 1e-6)),
+        (one, one, Null(1.0, np.zeros(2), math.inf)),
+        (one * math.inf, one, Null(1.0, np.zeros(2), 1e-6)),
+    ):
+        assert test.add(computed, truth, null) is False
+    assert test.biases == [0.5]
+
+
+def two_halves(away: float, deviation: float, mean: float = 1000.0) -> BiasTest:
+    """Twelve cases, half of them above the mean and half below."""
+    biases = [mean + away * (-1) ** number for number in range(12)]
+    return BiasTest(biases, [np.zeros(2)] * 12, [deviation] * 12, [0.0] * 12)
+
+
+def test_one_factor_has_the_scatter_that_chi_squared_may_have() -> None:
+    """At most n - 1 + 2 sqrt((n - 1) x) + 2 x, x = log 1000, in units of the null's variance."""
+    x = math.log(1000)
+    limit = math.sqrt((11 + 2 * math.sqrt(11 * x) + 2 * x) / 12)
+    for deviation in (1.0, 3.0):
+        mean, is_one = two_halves(limit * deviation * (1 - 1e-9), deviation).in_common()
+        assert (mean, is_one) == (pytest.approx(1000), True)
+        assert not two_halves(limit * deviation * (1 + 1e-9), deviation).in_common()[1]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_factor_scatters_by_half_of_itself_at_most(sign: int) -> None:
+    """However wide the null is."""
+    assert two_halves(2.0, 1e6, sign * 4.0).in_common() == (sign * 4.0, True)
+    assert two_halves(2.0 * (1 + 1e-9), 1e6, sign * 4.0).in_common() == (sign * 4.0, False)
+
+
+def test_the_mean_and_its_scatter_are_weighted_as_the_test_is() -> None:
+    """By 1 / (s^2 + l^2) with the largest l, here of cases that are more and less certain."""
+    test = drawn(30)
+    test.deviations = [100 * deviation for deviation in test.deviations]
+    pairs = zip(test.deviations, test.legal, strict=True)
+    weights = np.array([1 / (s * s + max(b * b for b in legal)) for s, legal in pairs])
+    mean = (weights * test.biases).sum() / weights.sum()
+    scatter = math.sqrt((weights * (test.biases - mean) ** 2).sum() / weights.sum())
+    assert test.in_common()[0] == pytest.approx(mean, rel=1e-12)
+    for sign in (1, -1):
+        for times, is_one in ((2 * (1 + 1e-9), True), (2 * (1 - 1e-9), False)):
+            moved = replace(test, biases=[b - mean + sign * times * scatter for b in test.biases])
+            assert moved.in_common() == (pytest.approx(sign * times * scatter), is_one)
+
+
 def arrays(seed: int = 0) -> tuple[Any, Any, Any]:
     """Truth (2, 3), four strategies, two softmaxes of five samples."""
     generator = np.random.default_rng(seed)
@@ -219,6 +273,16 @@ def test_a_null_of_zeros_and_of_what_overflows() -> None:
         assert null.systematic < null.tolerance == math.inf
 
 
+def legal_evaluations(known: Contract, inputs: Inputs, model: MachineModel) -> list[dict[str, Any]]:
+    """Every strategy's, output by output."""
+    legal = []
+    for strategy in strategies_of(model):
+        simulated = Simulated(model.storage.name, strategy, model)
+        results = gradients(known, inputs, simulated)
+        legal.append({name: simulated.array(matrix) for name, matrix in results.items()})
+    return legal
+
+
 @pytest.mark.parametrize(
     ("contract", "softmaxes"), [("lora-linear", 1), ("aloragc", 2)], ids=["linear", "softmax"]
 )
@@ -240,11 +304,7 @@ def test_the_null_is_of_all_strategies_and_of_64_samples(
         for softmax in calibration._SOFTMAXES[:softmaxes]
     ]
     assert calibration._SOFTMAXES == ("quotient", "log-sum-exp")
-    legal = []
-    for strategy in strategies_of(model):
-        simulated = Simulated(dtype, strategy, model)
-        results = gradients(known, inputs, simulated)
-        legal.append({name: simulated.array(matrix) for name, matrix in results.items()})
+    legal = legal_evaluations(known, inputs, model)
     sampled_with: list[str] = []
 
     def counted(*arguments: Any, **options: Any) -> Stochastic:
@@ -267,6 +327,46 @@ def test_the_null_is_of_all_strategies_and_of_64_samples(
         assert found[name].bias_deviation == expected.bias_deviation
         assert found[name].allowed_bias == expected.allowed_bias
         assert np.array_equal(found[name].biases, expected.biases)
+
+
+@pytest.mark.parametrize("contract", ["aloragc", "lora-attention"])
+def test_where_all_cancels_sums_that_are_distributed_count_too(contract: str) -> None:
+    """Of one key, whose softmax is constant: the gradients of the scores are zero, and the samples
+    of a kernel that distributes its sums are those of the same machine and seed."""
+    known, model = CONTRACTS[contract], machine_model("f32-accumulate", "bfloat16")
+    inputs = generate(a_case(contract, "bfloat16", "tiny", 1))
+    truth = enclose(known, inputs, "bfloat16")
+    seed = zlib.crc32(b"".join(inputs.tensors[name].tobytes() for name in known.tensors))
+    ways = [
+        gradients(known, inputs, Stochastic(model, samples=64, seed=seed, softmax=softmax))
+        for softmax in calibration._SOFTMAXES
+    ]
+    legal = legal_evaluations(known, inputs, model)
+    distributed = gradients(known, inputs, Distributed(Stochastic(model, samples=64, seed=seed)))
+    # In the order of the outputs, as the random stream goes on.
+    vanishing = [name for name, enclosure in truth.items() if not enclosure.mid.any()]
+    apart = {name: distributed[name].formed.samples for name in vanishing}
+    assert any(np.abs(apart[n]).max() > np.abs(ways[0][n].samples).max() for n in vanishing)
+    found = calibrate(known, inputs, model, truth)
+    for name, enclosure in truth.items():
+        samples = [way[name].samples for way in ways]
+        samples += [apart[name]] if name in apart else []
+        legal_ones = np.stack([evaluation[name] for evaluation in legal])
+        expected = _null(rows(enclosure.mid), legal_ones, np.stack(samples), 0.0)
+        assert found[name].tolerance == expected.tolerance, name
+
+
+def test_a_result_that_may_stray_beyond_the_format_may_be_infinite() -> None:
+    """From the largest magnitude of the truth, not from the largest number."""
+    machine = machine_model("widest", "float16")
+    half, zeros = machine.storage.largest / 2, np.zeros((1, 2))
+    truth = Enclosure(np.array([[half / 2, -half]]), zeros, zeros)
+    null = Null(half, np.zeros(2), 1e-3, 1e-4, 2.0)
+    assert _of_format(null, truth, machine) == null
+    beyond = replace(null, tolerance=half * (1 + 2.0**-40))
+    found = _of_format(beyond, truth, machine)
+    assert found.tolerance == math.inf
+    assert replace(found, tolerance=beyond.tolerance) == beyond
 
 
 def test_overflow_of_an_evaluation_is_no_warning() -> None:
