@@ -16,7 +16,7 @@ import pytest
 from loracle_reference.arithmetic import adjoint
 from loracle_reference.arithmetic.growth import exponential_growth, softmax_growth
 from loracle_reference.arithmetic.interval import IntervalMatrix
-from loracle_reference.arithmetic.planned import Planned, PlannedMatrix
+from loracle_reference.arithmetic.planned import Planned, PlannedMatrix, _product
 from loracle_reference.arithmetic.summation import Summation
 from loracle_reference.floating_point import machine_model
 
@@ -284,24 +284,19 @@ def test_softmax(planned: Planned) -> None:
     kappa = softmax_growth(planned.machine, largest, 3, stored=False)
     kappa = kappa + 2 * a.sums.drift.max(axis=1, keepdims=True)
     check(a.softmax_rows(), image, f * np.expm1(kappa) + 10 * loss(a) * (1 + 3 * f), a)
-    slightly_above_expm1(a.softmax_rows().error, kappa, f, 10 * loss(a) * (1 + 3 * f))
 
 
-def slightly_above_expm1(found: Array, kappa: Array, f: Array, lost: Array) -> None:
-    """kappa is rounded up before expm1 takes it."""
-    assert (found >= (f * np.expm1(kappa * (1 + 2.0**-49)) + lost) * (1 + 2.0**-49)).all()
-
-
-def test_a_probability_is_at_most_one() -> None:
-    """Where a box says more, of scores that may be anything."""
-    planned = Planned(machine_model("widest", "bfloat16"))
-    one = PlannedMatrix(
-        planned, IntervalMatrix(np.zeros((1, 2)), np.full((1, 2), 1.0)), np.zeros((1, 2))
-    )
-    kappa = softmax_growth(planned.machine, np.array([[1.0]]), 2, stored=False)
-    found = one.softmax_rows()
-    assert (size(one.box.softmax_rows()) <= 1.0 + 2.0**-30).all()
-    assert (found.error <= np.expm1(kappa) * (1 + 2.0**-30)).all()
+def test_the_exponent_of_a_softmax_is_rounded_up() -> None:
+    """By 2^-48 of what is about 20, before it is one: kappa has its own roundings."""
+    planned = Planned(replace(machine_model("widest", "float64"), loss=0.0))
+    scores = np.array([[1.0, 2.0]])
+    sums = Summation(scores, 1, 1.0, np.full((1, 2), 10.0))
+    found = PlannedMatrix(planned, IntervalMatrix(scores), np.zeros((1, 2)), sums=sums)
+    kappa = softmax_growth(planned.machine, np.array([[2.0]]), 2, stored=False)
+    f = np.array([[1 / (1 + math.e), math.e / (1 + math.e)]])
+    above = found.softmax_rows().error / (f * np.expm1(20 + kappa)) - 1
+    assert (above > 15 * 2.0**-48).all()
+    assert (above < 50 * 2.0**-48).all()
 
 
 @BOTH
@@ -374,3 +369,41 @@ def test_an_overflow_is_infinite_and_no_warning() -> None:
     ):
         assert np.isposinf(found.error).any()
         assert not np.isnan(found.error).any()
+    # One term more than are bounded.
+    zeros, ones = planned.matrix(np.zeros((2, 255))), planned.matrix(np.ones((2, 255)))
+    dot = zeros @ ones.T
+    assert np.isfinite(dot.error).all()
+    assert np.isposinf((dot + dot).error).all()
+    # An error that is finite before it is multiplied.
+    half = Planned(machine_model("widest", "float16")).matrix([[709.0]])
+    assert np.isposinf(half.exp().error).all()
+    sums = Summation(np.ones((1, 2)), 1, 1.0, np.full((1, 2), 1000.0))
+    far = PlannedMatrix(planned, IntervalMatrix(np.ones((1, 2))), np.zeros((1, 2)), sums=sums)
+    assert np.isposinf(far.softmax_rows().error).all()
+
+
+@pytest.mark.parametrize("terms", [1, 40, 5000])
+def test_sums_of_products_are_rounded_up(terms: int) -> None:
+    """Longer ones by more; unknown where a zero meets an infinity."""
+    ones = np.ones((1, terms))
+    assert _product(ones, ones.T)[0, 0] == terms * (1 + 2.0**-48 + terms * 2.0**-52)
+    infinite = np.vstack([ones * np.inf, ones])
+    assert np.array_equal(np.isinf(_product(infinite, 0 * ones.T)), [[True], [False]])
+    assert np.isposinf(_product(infinite, ones.T)[0, 0])
+
+
+def test_derivatives_of_a_sum_are_the_largest_in_the_box() -> None:
+    """Of exp(x_1 + x_2 + x_3): that at the upper end."""
+    x = operand(PLANNED["widest"], 1, 2, 3)
+    total = x.row_sum()
+    result = total.exp()
+    total.error = np.zeros((2, 1))
+    result.error = np.zeros((2, 1))
+    assert total.box.rad is not None
+    largest = np.exp(total.box.mid + total.box.rad)
+    expected = largest * x.error.sum(axis=1, keepdims=True)
+    found = adjoint.weighted_error(result)
+    assert (expected <= found).all()
+    assert (found <= 1.02 * expected).all()  # a box of exponentials has some room
+    at_the_middle = np.exp(total.box.mid) * x.error.sum(axis=1, keepdims=True)
+    assert (at_the_middle < 0.95 * expected).all()
