@@ -126,6 +126,7 @@ def test_a_leaf() -> None:
         suffix_sum=0.0, suffix_peak=0.0, prefix_sum=0.0, prefix_peak=0.0,
     )  # fmt: skip
     check(Chain.leaf(total), exactly=expected)
+    assert Chain.leaf(total / 8).peak == total.max() / 8
     check(Chain.leaf(total, peak=9.0), exactly=replace(expected, peak=9.0))
     check(
         Chain.leaf(total, numerators=total * 2), exactly=replace(expected, numerators=total * 2)
@@ -189,21 +190,38 @@ def test_blocks_side_by_side(swapped: bool) -> None:
     assert plain[0].beside(plain[1]).numerators is None
 
 
+LARGE = [
+    {},
+    *({side: name} for side in ("one", "other") for name in ("peak", "bare", "inner")),
+    *(
+        {side: f"{end}_{kind}"}
+        for side in ("one", "other")
+        for end in ("prefix", "suffix")
+        for kind in ("sum", "peak")
+    ),
+    {"one": "suffix_sum suffix_peak"},
+    {"other": "prefix_sum prefix_peak"},
+    {"one": "suffix_sum", "other": "prefix_peak"},
+    {"one": "suffix_peak", "other": "prefix_sum"},
+]
+"""What is a thousand times larger than the rest, so that each of many largest numbers is."""
+
+
+def enlarged(one: Chain, names: str) -> Chain:
+    return replace(one, **{name: 1000 * getattr(one, name) for name in names.split()})
+
+
 @pytest.mark.parametrize("numerators", range(3))
-@pytest.mark.parametrize("seed", range(6))
-def test_a_product(seed: int, numerators: int) -> None:
+@pytest.mark.parametrize("large", LARGE, ids=str)
+def test_a_product(large: dict[str, str], numerators: int) -> None:
     """A sub-product lies in one operand or straddles both; it is the product of a suffix and a
     prefix, whose entries are bounded in two ways each."""
-    one, other, growth = chain(seed, 2, 3), chain(20 + seed, 3, 4), 0.125
+    one, other, growth = chain(1, 2, 3, addends=2), chain(21, 3, 4), 0.125
     if numerators:
         one = replace(one, numerators=some(9, 2, 3) * 2)
     if numerators == 2:
         other = replace(other, numerators=some(10, 3, 4) * 2)
-    if seed > 3:
-        one, other = replace(one, suffix_sum=40.0, suffix_peak=15.0), replace(other, peak=1e6)
-    if seed > 4:
-        other = replace(other, prefix_sum=70.0, prefix_peak=35.0, peak=1.0, inner=2)
-        one = replace(one, peak=1e6 * (seed - 5), inner=2)
+    one, other = enlarged(one, large.get("one", "")), enlarged(other, large.get("other", ""))
     total, other_total = some(11, 2, 3), some(12, 3, 4)
     left, right = total * one.reserve, other_total * other.reserve
     up = 1 + growth
@@ -293,6 +311,14 @@ def test_a_zero_that_meets_an_infinity_is_unknown() -> None:
     still = replace(one, scalars=0, products=zeros)
     assert np.isposinf(still.lost(1.0, math.inf)).all()
     assert np.isposinf(still.lost(1.0, 0.0)[0, 1])
+
+
+def test_an_overflow_is_infinite_and_no_warning() -> None:
+    """In a product, and in what it grows by."""
+    one, other, ones = chain(1, 2, 2), chain(2, 2, 2), np.ones((2, 2))
+    large = replace(one, leaves=np.full((2, 2), 1e200))
+    assert np.isposinf(large.times(ones, other, ones * 1e200, growth=0.0).leaves).all()
+    assert np.isposinf(large.times(ones, other, ones, growth=1e200).leaves).all()
 
 
 def test_sums_of_many_terms_are_rounded_up_by_more() -> None:

@@ -169,6 +169,17 @@ def test_a_product(planned: Planned) -> None:
     slightly_above((a @ b).error, growth * gross + (1 + growth) * lost)
 
 
+def test_how_entries_were_added_up() -> None:
+    """What a scalar or storing makes of it, rounded up; what was kept is not evaluated twice."""
+    some = operand(PLANNED["widest"], 0, 2, 3).sums
+    error = some.drift / 4
+    slightly_above(some.stored(0.125).gross, some.gross * 1.125)
+    assert not some.stored(0.125).drift.any()
+    slightly_above(some.scaled(0.75, error).gross, some.gross * 0.75)
+    slightly_above(some.scaled(0.75, error).drift, some.drift * 0.75 + error)
+    assert not Summation.single(some.gross).scaled(0.75, error).drift.any()
+
+
 def operands_of(one: PlannedMatrix) -> list[Any]:
     return [operand for operand, _ in one.operands]
 
