@@ -310,6 +310,16 @@ def test_the_exponent_of_a_softmax_is_rounded_up() -> None:
     assert (above < 50 * 2.0**-48).all()
 
 
+def test_a_probability_is_at_most_one() -> None:
+    """Where its box reaches further: a kernel's errors are relative to what it computes."""
+    planned = Planned(replace(machine_model("widest", "bfloat16"), loss=0.0))
+    scores = IntervalMatrix(np.array([[1.0]]), np.array([[0.1]]))
+    one = PlannedMatrix(planned, scores, np.zeros((1, 1)))
+    assert size(scores.softmax_rows()) > 1.1
+    kappa = softmax_growth(planned.machine, np.array([[1.1]]), 1, stored=False)
+    slightly_above(one.softmax_rows().error, np.expm1(kappa))
+
+
 @BOTH
 @pytest.mark.parametrize("in_storage", [True, False])
 def test_copies_round_nothing(planned: Planned, in_storage: bool) -> None:
