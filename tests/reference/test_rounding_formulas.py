@@ -197,12 +197,12 @@ def test_a_product(left: int, right: int) -> None:
     chain = a.chain.times(a.total, b.chain, b.total, growth=growth)
     check(a @ b, a.truth @ b.truth, a.natural_scale @ b.natural_scale, relative, chain)
     # What the module says of chains without losses: T = T_a T_b (1 + gamma).
-    a, b = (replace_losses(one) for one in (a, b))
+    a, b = (without_losses(one) for one in (a, b))
     gamma_n = 4 * (left + right - 1) * UNIT
     close((a @ b).total, a.total @ b.total * (1 + gamma_n / (1 - gamma_n)))
 
 
-def replace_losses(one: RoundingMatrix) -> RoundingMatrix:
+def without_losses(one: RoundingMatrix) -> RoundingMatrix:
     return RoundingMatrix(one.truth, one.natural_scale, one.relative, PLAIN, one.chain)
 
 

@@ -56,8 +56,7 @@ def test_division_by_what_may_be_zero_or_may_be_computed_as_zero() -> None:
 
 
 def test_a_softmax_of_scores_without_limit_is_no_warning() -> None:
-    """Nothing is claimed of a probability; of one that is exactly zero a kernel may make nothing
-    but zero, and what a rounding loses."""
+    """Nothing is claimed of a probability; what a query does not see is zero all the same."""
     one = Rounding(PLAIN).matrix([[0.0, 0.0], [0.0, -1.0]])
     one.error = np.array([[np.inf, 1.0], [800.0, 0.0]])
     assert np.isposinf(one.softmax_rows().error).all()
