@@ -24,16 +24,20 @@ PAIRS = [(name, regime) for name in CONTRACT_NAMES for regime in regimes_of(CONT
 """Every contract with every regime that serves it."""
 
 
+_DTYPES_IN_TURN = {"lora-mha": 1, "lora-attention": 2}
+
+
 def _costly(rotating: int, contract: str, dtype: str) -> tuple[pytest.MarkDecorator, ...]:
-    """Cases of lora-mha have several heads, and cost several times as much: a quick run has one
-    dtype of each, in turn."""
-    quick = contract != "lora-mha" or DTYPES[rotating % len(DTYPES)] == dtype
+    """Attention between adapted projections costs several times as much, with several heads still
+    more: a quick run has some of the dtypes of each, in turn."""
+    every = len(DTYPES) // _DTYPES_IN_TURN.get(contract, len(DTYPES))
+    quick = (DTYPES.index(dtype) - rotating) % every == 0
     return () if quick else (pytest.mark.deep,)
 
 
 PAIRS_IN_DTYPES = [
     pytest.param(*pair, dtype, marks=_costly(number, pair[0], dtype))
-    for number, pair in enumerate(PAIRS)
+    for number, pair in enumerate(PAIRS, 1)
     for dtype in DTYPES
 ]
 """The same in every dtype."""

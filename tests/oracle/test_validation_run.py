@@ -106,22 +106,23 @@ def run_script(script: str, *arguments: str) -> list[float]:
     return [float(word) for word in done.stdout.split()]
 
 
-LARGEST = ("lora-attention", "lora-mha")
-"""A default run of the others is a part of theirs, and takes less time."""
+LARGEST = "lora-mha"
+"""A default run of the others takes less time."""
 
 
 @pytest.mark.parametrize(
     "contract",
-    [pytest.param(c, marks=[] if c in LARGEST else pytest.mark.deep) for c in PLAIN],
+    [pytest.param(c, marks=[] if c == LARGEST else pytest.mark.deep) for c in PLAIN],
 )
 def test_a_default_run_is_fast(contract: str) -> None:
     """Cold: at most 15 s of processor time with the child's import of torch, the first case judged
     within 2 s beside that import. The parent imports neither torch nor hypothesis.
 
-    Processor time, and three times the import's wall time, because other tests may be running.
+    Processor time, and three times the import's wall time, because other tests may be running; a
+    third more, because they may run on the other half of the same core.
     """
     first, used = run_script(SCRIPT, contract)
     clock = "import time; t = time.monotonic(); import torch; print(time.monotonic() - t)"
     (importing,) = run_script(clock)
-    assert used < 15
+    assert used < 15 * 4 / 3
     assert first < 2 + 3 * importing
