@@ -104,3 +104,15 @@ def test_a_sum_kept_in_float32_is_rounded_when_it_is_stored(coherent: bool) -> N
     stochastic = Stochastic(machine_model("f32-accumulate", "bfloat16"), samples=8)
     sampled = (stochastic.matrix(left) @ stochastic.matrix(right)).samples - left @ right
     assert 0.7 < float(np.sqrt(np.mean(sampled**2) / np.mean(real**2))) < 2
+
+
+def test_near_zero_a_rounding_loses_half_a_subnormal_number() -> None:
+    """Catches relative roundings alone, by which subnormal results would be nearly exact; and noise
+    on zeros, which every machine keeps."""
+    machine = machine_model("widest", "float16")
+    entries = np.array([[0.0, machine.loss, 1.0]])
+    samples = Stochastic(machine, samples=400, seed=1).matrix(entries).scale(1).samples[:, 0]
+    assert not samples[:, 0].any()
+    spread = np.sqrt(np.mean(np.square(samples - entries), axis=0))
+    assert spread[1] == pytest.approx(machine.loss / 3**0.5, rel=0.1)
+    assert spread[2] == pytest.approx(machine.storage.unit_roundoff / 3**0.5, rel=0.1)

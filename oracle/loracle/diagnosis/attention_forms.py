@@ -26,6 +26,7 @@ __all__ = [
     "changed",
     "deviating",
     "gradient",
+    "key_features_weighted",
     "problem_of",
     "projection_of",
     "softmax",
@@ -77,6 +78,14 @@ def problem_of(contract: Contract, inputs: Inputs) -> Problem:
 def projection_of(evidence: Evidence) -> str:
     """Of the output: q, k or v."""
     return "q" if evidence.contract.name == "aloragc" else evidence.output[-1]
+
+
+def key_features_weighted(problem: Problem, weights: Array) -> Problem:
+    """With weights (d,) on the columns of K, over which the scores S = beta Q K^T are sums."""
+    if "k" not in problem.w:
+        return problem.having("x", k=problem.x["k"] * weights)
+    weighted = problem.having("w", k=problem.w["k"] * weights)
+    return weighted.having("a", k=problem.a["k"] * weights)
 
 
 def softmax(scores: Array) -> Array:

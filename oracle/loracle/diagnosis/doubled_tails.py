@@ -23,10 +23,6 @@ _NAME = "doubled-tail"
 _OUTPUT, _GRADIENTS = ("output",), ("grad_x", "grad_lora_a", "grad_lora_b")
 
 
-def _explanation(repeat: Repeat, axis: str, place: str = "") -> str:
-    return f"{{output}} is what comes out if {repeat.of(axis)} count twice{place}"
-
-
 def _in_layer(
     axis: str,
     size: Callable[[Layer], int],
@@ -42,7 +38,7 @@ def _in_layer(
             return None if weights is None else weighted(layer, weights)
 
         found = linear_forms.changed(
-            _NAME, _explanation(repeat, axis, place), "sum", change, outputs=outputs
+            _NAME, repeat.explanation(axis, place), "sum", change, outputs=outputs
         )
         return replace(found, telling=lambda e: repeat.tells(size(linear_forms.layer_of(e))))
 
@@ -168,7 +164,7 @@ def _deviating(
         weights = repeat.weights(size(problem))
         return None if weights is None else steps(problem, weights)
 
-    found = attention_forms.deviating(_NAME, _explanation(repeat, axis, place), term, deviating)
+    found = attention_forms.deviating(_NAME, repeat.explanation(axis, place), term, deviating)
     return _told(found, repeat, size)
 
 
@@ -245,15 +241,10 @@ def _score_features(repeat: Repeat, where: str) -> Hypothesis:
 
     def change(problem: Problem) -> Problem | None:
         weights = repeat.weights(_features_of(problem))
-        if weights is None:
-            return None
-        if "k" not in problem.w:
-            return problem.having("x", k=problem.x["k"] * weights)
-        weighted = problem.having("w", k=problem.w["k"] * weights)
-        return weighted.having("a", k=problem.a["k"] * weights)
+        return None if weights is None else attention_forms.key_features_weighted(problem, weights)
 
     place = {"forward": " in the scores", "weights": " in the scores and in K"}[where]
-    text = _explanation(repeat, "features", place)
+    text = repeat.explanation("features", place)
     found = attention_forms.changed(_NAME, text, "scores", change, where=where)
     return _told(found, repeat, _features_of)
 
@@ -265,7 +256,7 @@ def _ranks(repeat: Repeat) -> Hypothesis:
             return None
         return replace(problem, b={m: b * weights for m, b in problem.b.items()})
 
-    text = _explanation(repeat, "ranks", " in the weights W* + s B A")
+    text = repeat.explanation("ranks", " in the weights W* + s B A")
     found = attention_forms.changed(_NAME, text, "delta", change, where="weights")
     return _told(found, repeat, lambda problem: len(problem.a["q"]))
 

@@ -28,10 +28,6 @@ _NAME = "doubled-tail"
 _GRADIENTS = "_q _k _v grad_x"
 
 
-def _explanation(repeat: Repeat, axis: str, place: str = "") -> str:
-    return f"{{output}} is what comes out if {repeat.of(axis)} count twice{place}"
-
-
 def _length(problem: Problem) -> int:
     return problem.length
 
@@ -53,7 +49,7 @@ def _keys(repeat: Repeat) -> Hypothesis:
             return None
         return Steps(softmax=lambda scores, seen: attend(scores + np.log(weights), seen))
 
-    return _told(deviating(_NAME, _explanation(repeat, "keys"), "f", steps), repeat, _length)
+    return _told(deviating(_NAME, repeat.explanation("keys"), "f", steps), repeat, _length)
 
 
 def _keys_in_backward(repeat: Repeat) -> Hypothesis:
@@ -67,7 +63,7 @@ def _keys_in_backward(repeat: Repeat) -> Hypothesis:
 
         return Steps(score_gradient=score_gradient, for_values=lambda f: f * weights)
 
-    text = _explanation(repeat, "keys", " in the backward pass alone")
+    text = repeat.explanation("keys", " in the backward pass alone")
     return _told(deviating(_NAME, text, "sum", steps, outputs=_GRADIENTS), repeat, _length)
 
 
@@ -80,7 +76,7 @@ def _queries(repeat: Repeat) -> Hypothesis:
             return None
         return replace(problem, upstream=problem.upstream * weights[None, :, None, None])
 
-    text = _explanation(repeat, "queries")
+    text = repeat.explanation("queries")
     return _told(changed(_NAME, text, "sum", change, outputs=_GRADIENTS), repeat, _length)
 
 
@@ -94,7 +90,7 @@ def _rows(repeat: Repeat) -> Hypothesis:
         by_row = weights.reshape(len(problem.x), problem.length, 1)
         return replace(problem, x=problem.x * by_row)
 
-    text = _explanation(repeat, "rows (batch * length)")
+    text = repeat.explanation("rows (batch * length)")
     found = changed(_NAME, text, "sum", change, where="backward", outputs="_q _k _v")
     return _told(found, repeat, _rows_of)
 

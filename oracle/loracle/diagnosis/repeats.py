@@ -26,6 +26,10 @@ class Repeat:
         """What counts twice, of an axis."""
         return self.words.format(axis=axis)
 
+    def explanation(self, axis: str, place: str = "") -> str:
+        """Of an output that has it, whose name is to be put in for {output}."""
+        return f"{{output}} is what comes out if {self.of(axis)} count twice{place}"
+
     def weights(self, size: int) -> npt.NDArray[np.float64] | None:
         """2 where an entry counts twice, 1 elsewhere (size,); None if none does."""
         start, stop = self.span(size)

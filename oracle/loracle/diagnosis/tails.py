@@ -122,12 +122,7 @@ def _score_features(cut: Cut, where: str) -> Hypothesis:
 
     def change(problem: Problem) -> Problem | None:
         mask = cut.mask(problem.y.shape[1])
-        if mask is None:
-            return None
-        if "k" not in problem.w:
-            return problem.having("x", k=problem.x["k"] * mask)
-        cut_weight = problem.having("w", k=problem.w["k"] * mask)
-        return cut_weight.having("a", k=problem.a["k"] * mask)
+        return None if mask is None else attention_forms.key_features_weighted(problem, mask)
 
     place = {"forward": "in the scores", "weights": "in the scores and in K"}[where]
     explanation = f"{{output}} is what remains if {cut.of('features')} do not count {place}"
