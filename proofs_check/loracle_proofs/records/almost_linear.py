@@ -19,7 +19,7 @@ from loracle_proofs.low_rank_settings import (
     SMALL_PROBLEM_2,
     distance,
 )
-from loracle_proofs.records.full_adaptation import (
+from loracle_proofs.records.full_adaptation.gradient_problem import (
     surrogate_as_printed,
     surrogate_shapes,
     surrogate_under_vec,
