@@ -38,7 +38,7 @@ ACCURACY = Fraction(1, 64)
 
 
 def full_gradients_within(arguments: Any) -> list[Relation]:
-    """The same for the gradients in A and B of Q, K and V."""
+    """What `gradients_within` says, of the gradients in A and B of Q, K and V."""
     near = approximate_within(
         EPSILON,
         lambda delta: low_rank_lora_attention_gradient(BALLS, **arguments, relative_error=delta),

@@ -28,7 +28,7 @@ def certified_both_probabilities(
     fK: Matrix,
     d: int,
 ) -> list[Relation]:
-    """The same for Q and for K."""
+    """`certified_probabilities` for Q and for K."""
     return [
         *certified_probabilities(queriesQ, keysQ, fQ, d),
         *certified_probabilities(queriesK, keysK, fK, d),
