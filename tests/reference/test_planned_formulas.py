@@ -374,6 +374,7 @@ def test_the_bound_is_the_smaller_of_derivatives_and_box(monkeypatch: pytest.Mon
     assert found[0, 1] > 2 * radius[0, 1]
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_overflow_is_infinite_and_no_warning() -> None:
     """Be it an infinite growth, an infinite magnitude, or both with a zero."""
     planned = Planned(machine_model("widest", "bfloat16"))
@@ -381,6 +382,7 @@ def test_an_overflow_is_infinite_and_no_warning() -> None:
     for found in (
         zeros @ ones.T,
         ones.row_sum(),
+        zeros.row_sum(),
         (zeros @ ones.T) + (zeros @ ones.T),
         (zeros @ ones.T).scale(0.0),
         (ones @ ones.T).softmax_rows(),

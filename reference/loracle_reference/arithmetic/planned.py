@@ -200,10 +200,12 @@ class PlannedMatrix(Matrix):
         growth = self._sum_growth(terms, operands=1)
         gross = _product(self.magnitude, np.ones((terms, 1)))
         lost = 2 * (terms + 1) * (1 + growth) * self._loss
+        with np.errstate(invalid="ignore"):  # zeros whose sum may grow without a bound
+            error = growth * gross + lost
         columns = (1, 1, terms)
         return self._result(
             self.box.row_sum(),
-            growth * gross + lost,
+            error,
             (self, lambda g: _repeated(g, columns)),
         )
 
