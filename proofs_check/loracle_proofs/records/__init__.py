@@ -1,4 +1,4 @@
-"""The records, one module a group of statements; `all_records` puts them in the paper's order."""
+"""The records, a module or package for each group of statements; `all_records` puts them in the paper's order."""
 
 from __future__ import annotations
 
