@@ -1,4 +1,7 @@
-"""The records, a module or package for each group of statements; `all_records` puts them in the paper's order."""
+"""The records, a module or package for each group of statements.
+
+`all_records` puts them in the order of the paper.
+"""
 
 from __future__ import annotations
 
