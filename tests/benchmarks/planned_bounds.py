@@ -2,8 +2,8 @@
 
     python tests/benchmarks/planned_bounds.py docs/measured/planned-bounds.md
 
-16 queries and keys of 8 numbers, rank 4, machine f32-accumulate; drawn as a regime draws them in which
-some entries of every output do not cancel. Nothing is timed.
+16 queries and keys of 8 numbers, rank 4, machine f32-accumulate, drawn as a regime draws them in
+which some entries of every output do not cancel. Nothing is timed.
 """
 
 from __future__ import annotations
