@@ -20,33 +20,23 @@ Batch and length are one axis of n rows, batch first, as in `lora_linear`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from loracle_reference.arithmetic.protocol import Matrix, Scalar
 from loracle_reference.gradient import score_gradient
+from loracle_reference.heads import Heads
 from loracle_reference.lora_linear import lora_linear_backward, lora_linear_output
 
 __all__ = [
     "head_gradient",
     "head_probabilities",
-    "kv_head_of",
     "lora_mha_gradient",
     "lora_mha_output",
     "lora_mha_pairing",
 ]
 
 M = TypeVar("M", bound=Matrix)
-
-
-def kv_head_of(head: int, num_heads: int, num_kv_heads: int) -> int:
-    """g(h) = h // (num_heads / num_kv_heads); raises ValueError unless the heads divide evenly."""
-    if num_kv_heads < 1 or num_heads % num_kv_heads:
-        raise ValueError(f"{num_heads} query heads do not divide among {num_kv_heads} of keys")
-    return head // (num_heads // num_kv_heads)
 
 
 def head_probabilities(queries: M, keys: M, scale: Scalar, *, causal: bool) -> M:
@@ -69,60 +59,7 @@ def head_gradient(
     return p @ keys, p.T @ queries, f.T @ grad_output
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Where the heads are: head_dim, of each query head the head it reads, and the samples."""
-
-    head_dim: int
-    reads: Sequence[int]
-    batch: int
-
-    @classmethod
-    def of(cls, weight_q: Matrix, num_heads: int, num_kv_heads: int, batch: int) -> _Cut:
-        reads = [kv_head_of(head, num_heads, num_kv_heads) for head in range(num_heads)]
-        return cls(weight_q.shape[0] // num_heads, reads, batch)
-
-    def features(self, head: int) -> Sequence[int]:
-        """The columns of Q, K, V or O, or the rows of W and B, that are one head."""
-        return range(head * self.head_dim, (head + 1) * self.head_dim)
-
-    def repeated(self, shared: M) -> M:
-        """W or B of K or V with the rows of a head once for every query head that reads it."""
-        return shared.take_rows([row for head in self.reads for row in self.features(head)])
-
-    def heads(self, matrix: M) -> list[list[M]]:
-        """(n, num_heads * head_dim) cut into (L, head_dim), by head and sample."""
-        length = matrix.shape[0] // self.batch
-        samples = [range(k * length, (k + 1) * length) for k in range(self.batch)]
-        columns = [matrix.take_columns(self.features(head)) for head in range(len(self.reads))]
-        return [[head.take_rows(rows) for rows in samples] for head in columns]
-
-    def whole(self, heads: Sequence[Sequence[M]]) -> M:
-        """The inverse of `heads`."""
-        return _side_by_side([_stacked(samples) for samples in heads])
-
-    def added(self, repeated: M) -> M:
-        """The transpose of `repeated`: the rows of the query heads that read one head, added up."""
-        parts = [repeated.take_rows(self.features(head)) for head in range(len(self.reads))]
-        return _stacked(
-            [
-                reduce(
-                    add, [part for part, read in zip(parts, self.reads, strict=True) if read == g]
-                )
-                for g in range(max(self.reads) + 1)
-            ]
-        )
-
-
-def _side_by_side(blocks: Sequence[M]) -> M:
-    return reduce(lambda left, right: left.beside(right), blocks)
-
-
-def _stacked(blocks: Sequence[M]) -> M:
-    return blocks[0] if len(blocks) == 1 else _side_by_side([block.T for block in blocks]).T
-
-
-def _layers(cut: _Cut, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _layers(heads: Heads, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The arguments of `lora_linear` for q, k and v, the last two with a head for every query
     head."""
     layers = {}
@@ -130,9 +67,9 @@ def _layers(cut: _Cut, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]
         weight, lora_b = arguments[f"weight_{m}"], arguments[f"lora_b_{m}"]
         layers[m] = {
             "x": arguments["x"],
-            "weight": weight if m == "q" else cut.repeated(weight),
+            "weight": weight if m == "q" else heads.repeated(weight),
             "lora_a": arguments[f"lora_a_{m}"],
-            "lora_b": lora_b if m == "q" else cut.repeated(lora_b),
+            "lora_b": lora_b if m == "q" else heads.repeated(lora_b),
             "scaling": arguments[f"scaling_{m}"],
         }
     return layers
@@ -151,10 +88,10 @@ def lora_mha_output(
 
     Arguments: those of `lora_mha_gradient` but for grad_output.
     """
-    cut = _Cut.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
-    layers = _layers(cut, arguments)
-    q, k, v = (cut.heads(lora_linear_output(**layers[m])) for m in "qkv")
-    return cut.whole(
+    heads = Heads.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
+    layers = _layers(heads, arguments)
+    q, k, v = (heads.cut(lora_linear_output(**layers[m])) for m in "qkv")
+    return heads.joined(
         [
             [
                 head_probabilities(q[head][sample], k[head][sample], softmax_scale, causal=causal)
@@ -189,10 +126,10 @@ def lora_mha_gradient(
     weight_v (num_kv_heads * head_dim, model); lora_a_* (r, model); lora_b_* with the rows of their
     weights and r columns; output, grad_output (n, num_heads * head_dim).
     """
-    cut = _Cut.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
-    layers = _layers(cut, arguments)
-    q, k, v = (cut.heads(lora_linear_output(**layers[m])) for m in "qkv")
-    upstream = cut.heads(grad_output)
+    heads = Heads.of(arguments["weight_q"], num_heads, num_kv_heads, batch)
+    layers = _layers(heads, arguments)
+    q, k, v = (heads.cut(lora_linear_output(**layers[m])) for m in "qkv")
+    upstream = heads.cut(grad_output)
     output: list[list[M]] = [[] for _ in range(num_heads)]
     grads: dict[str, list[list[M]]] = {m: [[] for _ in range(num_heads)] for m in "qkv"}
     for head in range(num_heads):
@@ -203,11 +140,11 @@ def lora_mha_gradient(
             found = head_gradient(f, queries, keys, values, above, softmax_scale)
             for m, grad in zip("qkv", found, strict=True):
                 grads[m][head].append(grad)
-    back = {m: lora_linear_backward(**layers[m], grad_output=cut.whole(grads[m])) for m in "qkv"}
+    back = {m: lora_linear_backward(**layers[m], grad_output=heads.joined(grads[m])) for m in "qkv"}
     return {
-        "output": cut.whole(output),
+        "output": heads.joined(output),
         "grad_x": back["q"]["grad_x"] + back["k"]["grad_x"] + back["v"]["grad_x"],
         **{f"grad_lora_a_{m}": back[m]["grad_lora_a"] for m in "qkv"},
         "grad_lora_b_q": back["q"]["grad_lora_b"],
-        **{f"grad_lora_b_{m}": cut.added(back[m]["grad_lora_b"]) for m in "kv"},
+        **{f"grad_lora_b_{m}": heads.added(back[m]["grad_lora_b"]) for m in "kv"},
     }

@@ -16,12 +16,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("reference/loracle_reference", "oracle/loracle")
 HELPERS = (
-    "case_digests.json",
-    "case_digests.py",
-    "conftest.py",
-    "core_cases.py",
-    "other_evaluations.py",
-    "selftest_outcomes.py",
+    "tests/conftest.py",
+    "tests/oracle/case_digests.json",
+    "tests/oracle/case_digests.py",
+    "tests/oracle/conftest.py",
+    "tests/oracle/core_cases.py",
+    "tests/oracle/other_evaluations.py",
+    "tests/oracle/selftest_outcomes.py",
 )
 
 
@@ -35,7 +36,7 @@ def stage(folder: Path) -> None:
     options.read(Path(__file__).with_name("setup.cfg"))
     selected = options["mutmut"]["pytest_add_cli_args_test_selection"].split()
     tests = {name.partition("::")[0] for name in selected}
-    for name in sorted(tests | {f"tests/oracle/{helper}" for helper in HELPERS}):
+    for name in sorted(tests.union(HELPERS)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for name in ("setup.cfg", "pytest.ini"):

@@ -73,6 +73,16 @@ class FollowedMatrix(Matrix):
     def row_sum(self) -> FollowedMatrix:
         return self._new(self.arithmetic.summed(self.values[:, :, None], 1))
 
+    def sum_with(self, *others: FollowedMatrix) -> FollowedMatrix:
+        """In a random order, a partial sum stored by the toss of a coin."""
+        parts = [self, *others]
+        order = self.arithmetic.generator.permutation(len(parts))
+        total = parts[order[0]]
+        for place in order[1:]:
+            total = total.stored() if self.arithmetic.generator.integers(2) else total
+            total = total + parts[place]
+        return total
+
     def exp(self) -> FollowedMatrix:
         return self._new(np.exp(self.values))
 
@@ -162,9 +172,21 @@ class PlanAttackMatrix(PerturbedMatrix):
     @property
     def T(self) -> PlanAttackMatrix:
         """The transpose."""
-        result = PlanAttackMatrix(self.entries.T, self.arithmetic)
-        result.kept = self.kept
-        return result
+        return self._copied(self.entries.T, kept=self.kept)
+
+    def take_rows(self, indices: Sequence[int]) -> PlanAttackMatrix:
+        return self._copied(self.entries[list(indices)], kept=self.kept)
+
+    def beside(self, other: PlanAttackMatrix) -> PlanAttackMatrix:
+        entries = torch.cat([self.entries, other.entries], dim=1)
+        return self._copied(entries, kept=self.kept and other.kept)
+
+    def sum_with(self, *others: PlanAttackMatrix) -> PlanAttackMatrix:
+        """From the last to the first, every partial sum stored."""
+        *rest, total = (self, *others)
+        for part in reversed(rest):
+            total = total.stored() + part
+        return total
 
     def scale(self, factor: Scalar) -> PlanAttackMatrix:
         if factor == 1:
@@ -178,6 +200,11 @@ class PlanAttackMatrix(PerturbedMatrix):
 
     def row_dot(self, other: PerturbedMatrix) -> PerturbedMatrix:
         return (self * other).row_sum()
+
+    def _copied(self, entries: torch.Tensor, *, kept: bool) -> PlanAttackMatrix:
+        result = PlanAttackMatrix(entries, self.arithmetic)
+        result.kept = kept
+        return result
 
     def _new(self, entries: torch.Tensor) -> PlanAttackMatrix:
         result = PlanAttackMatrix(entries, self.arithmetic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 
 import loracle
 from loracle.adapters import autograd
+from loracle.adapters.lora_mha import lora_mha_of, sdpa
+from loracle.adapters.three_projections import Projection
 from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
 from loracle.generation import REGIMES
@@ -84,7 +87,16 @@ def merged_flash(**call: Any) -> Outputs:
     return {"grad_a": call["b"].T @ grad_weight, "grad_b": grad_weight @ call["a"].T}
 
 
+def _merged_projections(x: Tensor, places: Sequence[Projection]) -> list[Tensor]:
+    return [x @ (p.weight + p.scaling * (p.lora_b @ p.lora_a)).T for p in places]
+
+
+merged_flash_heads = lora_mha_of("merged", "", project=_merged_projections, attend=sdpa)
+"""By the backend that torch chooses: flash attention on a CPU too."""
+
 FOLLOWERS = {
+    "lora-mha unmerged": (autograd.lora_mha, "lora-mha", "unmerged"),
+    "lora-mha merged-flash": (merged_flash_heads, "lora-mha", "merged-flash"),
     "lora-linear unmerged": (autograd.lora_linear, "lora-linear", "unmerged"),
     "lora-linear merged": (merged_linear, "lora-linear", "merged"),
     "aloragc merged": (autograd.aloragc, "aloragc", "merged"),
@@ -94,7 +106,12 @@ FOLLOWERS = {
 }
 
 
-_OTHER_DTYPES = ("lora-linear merged", "aloragc merged", "lora-attention unmerged-flash")
+_OTHER_DTYPES = (
+    "lora-linear merged",
+    "aloragc merged",
+    "lora-attention unmerged-flash",
+    "lora-mha merged-flash",
+)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +150,7 @@ def _failing(report: loracle.Report) -> set[str | None]:
     [
         ("lora-linear", "unmerged", autograd.lora_linear),
         ("lora-attention", "merged", autograd.lora_attention),
+        ("lora-mha", "unmerged", autograd.lora_mha),
     ],
 )
 def test_a_fifth_too_much_is_proven_wrong_in_every_output(

@@ -12,6 +12,7 @@ from loracle_reference.arithmetic import Double
 from loracle_reference.evaluation_plans import PLANS
 from loracle_reference.gradient import aloragc_gradient, lora_attention_gradient
 from loracle_reference.lora_linear import lora_linear_gradient
+from loracle_reference.lora_mha import lora_mha_gradient
 
 _DRAW = np.random.default_rng(0).standard_normal
 
@@ -47,6 +48,22 @@ ARGUMENTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             **{f"b_{m}": _DRAW((4, 2)) for m in "qkv"},
             "scaling": -0.75,
             "beta": 0.625,
+        },
+    ),
+    "lora-mha": (
+        lora_mha_gradient,
+        {
+            "x": _DRAW((10, 4)),
+            "batch": 2,
+            "num_heads": 6,
+            "num_kv_heads": 2,
+            "causal": True,
+            "softmax_scale": 0.625,
+            "grad_output": _DRAW((10, 18)),
+            **{f"weight_{m}": _DRAW((18 if m == "q" else 6, 4)) for m in "qkv"},
+            **{f"lora_a_{m}": _DRAW((2, 4)) for m in "qkv"},
+            **{f"lora_b_{m}": _DRAW((18 if m == "q" else 6, 2)) for m in "qkv"},
+            **{f"scaling_{m}": s for m, s in zip("qkv", (1.5, -0.75, 0.5), strict=True)},
         },
     ),
 }

@@ -18,6 +18,7 @@ from loracle_reference.arithmetic.simulated import STRATEGIES, Simulated
 from loracle_reference.arithmetic.stochastic import Stochastic
 from loracle_reference.differentiation import gradient_from_loss
 from loracle_reference.floating_point import machine_model, round_to_format
+from loracle_reference.heads import kv_head_of
 
 Array = npt.NDArray[np.float64]
 
@@ -147,16 +148,16 @@ def test_the_output_is_that_of_loops_over_heads(causal: bool) -> None:
     tensors, others = problem(2, heads=(6, 2), causal=causal)
     double = Double()
     output = double.array(closed_form(tensors, others, double)["output"])
-    np.testing.assert_allclose(output, by_hand(tensors, others, lora_mha.kv_head_of), rtol=1e-12)
+    np.testing.assert_allclose(output, by_hand(tensors, others, kv_head_of), rtol=1e-12)
     modulo = by_hand(tensors, others, lambda head, heads, kv_heads: head % kv_heads)
     assert np.abs(output - modulo).max() > 1e-3
 
 
 def test_heads_must_divide() -> None:
-    assert [lora_mha.kv_head_of(head, 6, 2) for head in range(6)] == [0, 0, 0, 1, 1, 1]
+    assert [kv_head_of(head, 6, 2) for head in range(6)] == [0, 0, 0, 1, 1, 1]
     for heads, kv_heads in ((3, 2), (2, 0)):
         with pytest.raises(ValueError, match="do not divide"):
-            lora_mha.kv_head_of(0, heads, kv_heads)
+            kv_head_of(0, heads, kv_heads)
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -17,6 +17,7 @@ from loracle_reference.arithmetic import adjoint
 from loracle_reference.arithmetic.growth import exponential_growth, softmax_growth
 from loracle_reference.arithmetic.interval import IntervalMatrix
 from loracle_reference.arithmetic.planned import Planned, PlannedMatrix, _product
+from loracle_reference.arithmetic.shapes import ShapeError
 from loracle_reference.arithmetic.summation import Summation
 from loracle_reference.floating_point import machine_model
 
@@ -193,14 +194,35 @@ def test_a_loss_reaches_a_result_at_least_once() -> None:
 @BOTH
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_sum(planned: Planned, sign: int) -> None:
-    """gamma of one more than the terms of the other, of each; and 2 (n_a + n_b) eta."""
+    """gamma of one more than the terms of the other, of each; and 2 (n_a + n_b) eta, which grows
+    with them."""
     a, b = operand(planned, 0, 2, 3), operand(planned, 1, 2, 3)
-    error = 2 * (a.sums.terms + b.sums.terms) * loss(a, b)
-    error = error + gamma(planned, 5, 0) * a.sums.gross + gamma(planned, 4, 0) * b.sums.gross
+    lost = 2 * (a.sums.terms + b.sums.terms) * loss(a, b)
+    error = lost + gamma(planned, 5, 0) * (a.sums.gross + lost)
+    error = error + gamma(planned, 4, 0) * (b.sums.gross + lost)
     found, image = (a + b, a.box + b.box) if sign > 0 else (a - b, a.box - b.box)
     check(found, image, error, a, b)
     found, image = (b + a, b.box + a.box) if sign > 0 else (b - a, b.box - a.box)
     check(found, image, error, b, a)
+
+
+@BOTH
+def test_a_sum_in_any_order(planned: Planned) -> None:
+    """gamma of the terms of all others and one for each of them; where registers are more exact, a
+    part may have been stored in two sums on its way to the third."""
+    parts = [operand(planned, seed, 2, 3) for seed in range(4)]
+    counts = [part.sums.terms for part in parts]
+    unit = 0.0 if planned.machine.accumulates_in_storage else planned.machine.stored_unit
+    lost = 2 * (sum(counts) + 2) * loss(*parts)
+    error: Any = lost
+    for part, count in zip(parts, counts, strict=True):
+        added = gamma(planned, sum(counts) - count + 3, 0)
+        growth = math.expm1(math.log1p(added) + 2 * math.log1p(unit))
+        error = error + growth * (part.sums.gross + lost)
+    image = parts[0].box + parts[1].box + parts[2].box + parts[3].box
+    check(parts[0].sum_with(*parts[1:]), image, error, *parts)
+    with pytest.raises(ShapeError):
+        parts[0].sum_with(parts[1], operand(planned, 2, 3, 2))
 
 
 def entrywise(planned: Planned, roundings: int) -> float:
@@ -295,6 +317,21 @@ def test_softmax(planned: Planned) -> None:
     kappa = softmax_growth(planned.machine, largest, 3, stored=False)
     kappa = kappa + 2 * a.sums.drift.max(axis=1, keepdims=True)
     check(a.softmax_rows(), image, f * np.expm1(kappa) + 10 * loss(a) * (1 + 3 * f), a)
+
+
+@BOTH
+def test_softmax_under_a_causal_mask(planned: Planned) -> None:
+    """The same with the largest score and rho of what is seen; nothing is lost of the rest."""
+    a = operand(planned, 3, 3, 3)
+    a.box.mid[0, 1], a.sums.drift[0, 2] = 50.0, 1.0
+    image, seen = a.box.causal_softmax_rows(), np.tri(3, dtype=bool)
+    f = np.minimum(size(image), 1.0)
+    largest, drift = (np.where(seen, x, 0.0) for x in (size(a.box), a.sums.drift))
+    kappa = softmax_growth(
+        planned.machine, largest.max(axis=1, keepdims=True), 3, stored=False
+    ) + 2 * drift.max(axis=1, keepdims=True)
+    error = np.where(seen, f * np.expm1(kappa) + 10 * loss(a) * (1 + 3 * f), 0.0)
+    check(a.causal_softmax_rows(), image, error, a)
 
 
 def test_the_exponent_of_a_softmax_is_rounded_up() -> None:

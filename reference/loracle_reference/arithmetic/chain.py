@@ -130,7 +130,7 @@ class Chain:
         """
         per_sum = 2 * (self.inner + 1) * (1 + growth)
         per_scalar = _SCALAR_FLUSHES * self.scalars * (1 + growth)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             lost = (per_sum + per_scalar) * self.products + per_scalar * self.leaves
         flushed = _unknown_if_nan(lost) * eta * _UP
         if not operand_loss:

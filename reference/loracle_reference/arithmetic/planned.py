@@ -32,6 +32,7 @@ from loracle_reference.arithmetic.interval import Interval, IntervalMatrix
 from loracle_reference.arithmetic.midpoint_radius import Pair
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
+    causal_mask,
     require_column,
     require_inner,
     require_reshape,
@@ -150,11 +151,19 @@ class PlannedMatrix(Matrix):
 
     def __add__(self, other: PlannedMatrix) -> PlannedMatrix:
         require_same_shape(self, other)
-        return self._sum(other, self.box + other.box, _unchanged)
+        return self._sum(self.box + other.box, (self, _unchanged), (other, _unchanged))
 
     def __sub__(self, other: PlannedMatrix) -> PlannedMatrix:
         require_same_shape(self, other)
-        return self._sum(other, self.box - other.box, derivative.negated)
+        return self._sum(self.box - other.box, (self, _unchanged), (other, derivative.negated))
+
+    def sum_with(self, *others: PlannedMatrix) -> PlannedMatrix:
+        """In every order and association, each partial sum stored or not."""
+        image = self.box
+        for other in others:
+            require_same_shape(self, other)
+            image = image + other.box
+        return self._sum(image, *((part, _unchanged) for part in (self, *others)))
 
     def __mul__(self, other: PlannedMatrix) -> PlannedMatrix:
         require_same_shape(self, other)
@@ -282,16 +291,11 @@ class PlannedMatrix(Matrix):
         """One step, however it is computed: in one or two passes, streaming with rescaling at every
         key, or from a log-sum-exp, all of it in the accumulators' format. Of scores that are not
         kept, the sum may have seen other evaluations than the numerators."""
-        image = self.box.softmax_rows()
-        f, keys = np.minimum(_magnitude(image), 1.0), self.shape[1]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            largest = self.magnitude.max(axis=1, keepdims=True)
-            kappa = softmax_growth(self.machine, largest, keys, stored=False)
-            kappa = kappa + 2 * self.sums.drift.max(axis=1, keepdims=True)
-            error = f * np.expm1(kappa * _UP) + (2 * keys + 4) * self._loss * (1 + keys * f)
-        return self._result(
-            image, error, (self, lambda g: derivative.through_softmax(g, image.pair))
-        )
+        return self._softmax(self.box.softmax_rows(), np.ones(self.shape, dtype=np.bool_))
+
+    def causal_softmax_rows(self) -> PlannedMatrix:
+        """The same over the keys that a query sees; all others are zero in every kernel."""
+        return self._softmax(self.box.causal_softmax_rows(), causal_mask(self))
 
     @property
     def _loss(self) -> float:
@@ -306,15 +310,35 @@ class PlannedMatrix(Matrix):
         """Of results in the accumulators' format."""
         return math.expm1(-roundings * math.log1p(-self.machine.accumulate)) * (1 + 2.0**-50)
 
-    def _sum(self, other: PlannedMatrix, image: IntervalMatrix, sign: Pullback) -> PlannedMatrix:
-        """The terms of either may be accumulated onto the other, one by one."""
-        lost = 2 * (self.sums.terms + other.sums.terms) * max(self._loss, other._loss)
-        error = np.full(self.shape, lost)
-        for one, accumulated in ((self.sums, other.sums), (other.sums, self.sums)):
-            growth = self._sum_growth(accumulated.terms + 1, operands=0)
+    def _sum(self, image: IntervalMatrix, *parts: tuple[PlannedMatrix, Pullback]) -> PlannedMatrix:
+        """The terms of any part may be accumulated, one by one, onto what there is of the others:
+        a term meets at most one addition for each of theirs, and one for each of the parts. Between
+        those a partial sum may be stored."""
+        terms, further = sum(part.sums.terms for part, _ in parts), len(parts) - 1
+        unit = 0.0 if self.machine.accumulates_in_storage else self.machine.stored_unit
+        kept = math.expm1((further - 1) * math.log1p(unit)) * (1 + 2.0**-50)
+        lost = 2 * (terms + further - 1) * max(part._loss for part, _ in parts)
+        error = np.zeros(self.shape)
+        for part, _ in parts:
+            added = self._sum_growth(terms - part.sums.terms + further, operands=0)
+            growth = added + kept + added * kept
             with np.errstate(invalid="ignore"):
-                error = error + growth * one.gross
-        return self._result(image, error, (self, _unchanged), (other, sign))
+                error = error + growth * (part.sums.gross + lost)
+        return self._result(image, error + lost, *parts)
+
+    def _softmax(self, image: IntervalMatrix, seen: npt.NDArray[np.bool_]) -> PlannedMatrix:
+        f, keys = np.minimum(_magnitude(image), 1.0), self.shape[1]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            largest = np.where(seen, self.magnitude, 0.0).max(axis=1, keepdims=True)
+            kappa = softmax_growth(self.machine, largest, keys, stored=False)
+            drift = np.where(seen, self.sums.drift, 0.0)
+            kappa = kappa + 2 * drift.max(axis=1, keepdims=True)
+            error = f * np.expm1(kappa * _UP) + (2 * keys + 4) * self._loss * (1 + keys * f)
+        return self._result(
+            image,
+            np.where(seen, error, 0.0),
+            (self, lambda g: derivative.through_softmax(g, image.pair)),
+        )
 
     def _rounded(
         self, image: IntervalMatrix, roundings: int, *operands: tuple[PlannedMatrix, Pullback]

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
+from operator import add
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -115,6 +116,13 @@ class Matrix(ABC):
     def row_dot(self, other: Self) -> Self:
         """The column of <self[j], other[j]>."""
         return (self * other).row_sum()
+
+    def sum_with(self, *others: Self) -> Self:
+        """self and the others added up, in no particular order.
+
+        An arithmetic may override it to allow for every order.
+        """
+        return reduce(add, others, self)
 
     def softmax_rows(self) -> Self:
         """D^-1 exp(self) with D = diag(exp(self) 1), Definition 1.2."""
