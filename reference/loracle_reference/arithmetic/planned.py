@@ -316,14 +316,13 @@ class PlannedMatrix(Matrix):
         those a partial sum may be stored."""
         terms, further = sum(part.sums.terms for part, _ in parts), len(parts) - 1
         unit = 0.0 if self.machine.accumulates_in_storage else self.machine.stored_unit
-        kept = math.expm1((further - 1) * math.log1p(unit)) * (1 + 2.0**-50)
+        kept = math.expm1((further - 1) * math.log1p(unit))
         lost = 2 * (terms + further - 1) * max(part._loss for part, _ in parts)
         error = np.zeros(self.shape)
         for part, _ in parts:
             added = self._sum_growth(terms - part.sums.terms + further, operands=0)
             growth = added + kept + added * kept
-            with np.errstate(invalid="ignore"):
-                error = error + growth * (part.sums.gross + lost)
+            error = error + growth * (part.sums.gross + lost)
         return self._result(image, error + lost, *parts)
 
     def _softmax(self, image: IntervalMatrix, seen: npt.NDArray[np.bool_]) -> PlannedMatrix:
