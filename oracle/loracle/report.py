@@ -298,9 +298,10 @@ class Report:
         """The verdict in a line, then a line for each finding and the call that replays it."""
         cases = "1 case" if self.cases == 1 else f"{self.cases} cases"
         reason = f" ({self.reason})" if self.reason else ""
+        plan = "" if self.plan is None else f", plan {self.plan}"
         lines = [
             f"{self.verdict.upper()}{reason}: {self.kernel} against {self.contract} in {self.dtype}"
-            f" on {self.device}, {self.machine} machine, seed {self.seed}, {cases}"
+            f" on {self.device}, {self.machine} machine{plan}, seed {self.seed}, {cases}"
         ]
         for finding in self.findings:
             lines.append(str(finding))

@@ -19,6 +19,7 @@ from loracle import validate
 from loracle.adapters.autograd import lora_linear
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
+from loracle.corpus.wrong.lora_attention_terms import scaling_is_alpha
 from loracle.diagnosis import Evidence, are_too_few, attention_forms, diagnose, linear_forms
 from loracle.diagnosis.hypotheses import TABLES
 from loracle.diagnosis.labels import term_of
@@ -496,3 +497,15 @@ def test_any_number_of_batch_axes_is_diagnosed(regime: str) -> None:
     report = validate(without_scaling, "lora-linear", regimes=[regime], cases=3)
     found = {f.output: f.diagnosis[0].hypothesis for f in report.findings if f.diagnosis}
     assert found["grad_lora_b"] == "missing-scaling"
+
+
+def test_an_overflow_is_not_blamed_on_the_maximum_where_a_larger_mistake_shows() -> None:
+    """alpha for alpha / r makes scores that leave float16, as those of a kernel do that does not
+    subtract the maximum; but such a kernel is right where its results are finite."""
+    report = validate(
+        scaling_is_alpha, "lora-attention", dtype="float16", regimes=["designed", "extreme"]
+    )
+    named = [d.hypothesis for finding in report.findings for d in finding.diagnosis]
+    assert "non-finite" in named
+    assert "wrong-scaling" in named
+    assert "no-max-subtraction" not in named

@@ -16,8 +16,9 @@ from loracle.adapters.lora_mha import lora_mha_of, sdpa
 from loracle.adapters.three_projections import Projection
 from loracle.cases import Inputs
 from loracle.contracts import CONTRACTS
-from loracle.generation import REGIMES
+from loracle.generation import REGIMES, cases_of, generate
 from loracle.judgement.bounds import proven_bounds
+from loracle.presentation.wording import meaning
 from loracle_reference.floating_point import machine_model, round_to_format
 
 from .core_cases import in_double
@@ -189,6 +190,30 @@ def test_sixteen_tokens_of_eight_numbers_in_bfloat16(contract: str) -> None:
         assert proven.bound.max() < 0.2 * np.abs(truth[output]).max()
         assert proven.unplanned is not None
         assert proven.unplanned.max() > 0.5 * np.abs(truth[output]).max()
+
+
+def test_where_one_case_is_wrong_by_any_plan_no_other_is_blamed_on_it() -> None:
+    """Twenty times too much in the first case, a fifth in the others, which only the plan excludes;
+    the worst error beside its bound may be in either."""
+
+    cases = cases_of(CONTRACTS["aloragc"], "bfloat16", 0, ["designed"], 6)
+    shape_of_first = generate(cases[0]).tensors["c1"].shape
+
+    def uneven(**call: Any) -> Outputs:
+        first = call["c1"].shape == shape_of_first
+        return {n: (20.0 if first else 1.2) * v for n, v in autograd.aloragc(**call).items()}
+
+    run = {"machine": "f32-accumulate", "plan": "merged", "dtype": "bfloat16"}
+    report = loracle.validate(uneven, "aloragc", regimes=["designed"], **run)
+    assert _failing(report) == {"grad_a", "grad_b"}
+    assert "beyond-plan" not in [h for f in report.findings for h in hypotheses(f)]
+
+
+def test_a_pass_names_the_plan() -> None:
+    report = loracle.validate(autograd.lora_linear, plan="unmerged")
+    told = "an evaluation by the plan unmerged of lora-linear in float32 makes."
+    assert meaning(report) == f"every error is one that {told}"
+    assert "widest machine, plan unmerged, seed 0" in str(report)
 
 
 def test_what_no_evaluation_makes_is_not_blamed_on_the_plan() -> None:

@@ -13,7 +13,7 @@ from loracle.corpus.catalogue import RIGHT, WRONG
 from loracle.corpus.entry import ALL_DTYPES
 from loracle.errors import UsageError
 from loracle.selftest.comparison import OURS, behind, judged, scores, tasks
-from loracle.selftest.outcome import Outcome
+from loracle.selftest.outcome import Accusation, Outcome
 from loracle.selftest.plan import SEEDS, Claim, claims_of, drawn, drawn_seed, every, selected
 from loracle.selftest.rivals.result import RivalResult, RivalTask
 from loracle.selftest.summary import SelfTest
@@ -135,6 +135,9 @@ def test_a_name_among_several_counts_and_a_finding_with_wrong_ones_alone_does_no
     assert outcome(FORGETFUL, UNNAMED, NAMED).named
     assert not outcome(FORGETFUL, UNNAMED, MISNAMED).named
     assert outcome(FORGETFUL, NAMED, MISNAMED).misnamed == (MISNAMED,)
+    assert not outcome(FORGETFUL, NAMED, Accusation("fail", "grad_x", ("non-finite",))).misnamed
+    both = Accusation("fail", "grad_x", ("non-finite", "transposed"))
+    assert outcome(FORGETFUL, NAMED, both).misnamed == (both,)
     assert not outcome(SWAPPED, NAMED).named, "there is no class for it"
     assert outcome(SWAPPED, NAMED).misnamed == (NAMED,)
 

@@ -31,12 +31,12 @@ def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     A hypothesis must come close in every case. A name is
     listed once, by its closest explanation. Two at once are tried where no single one fits, a
     coarser machine where no mistake in the formulas does. Results that are not finite are compared
-    by themselves.
+    by themselves, and by what the finite ones do not contradict.
     """
     usable = _usable(failing)
     finite = [e for e in usable if e.finite]
     not_finite = [e for e in usable if not e.finite]
-    return (*_of_not_finite(not_finite), *_of_finite(finite))
+    return (*_of_not_finite(not_finite, finite), *_of_finite(finite))
 
 
 def are_too_few(failing: Sequence[Evidence]) -> bool:
@@ -51,11 +51,20 @@ def _usable(failing: Sequence[Evidence]) -> list[Evidence]:
     return sorted(usable, key=Evidence.clarity, reverse=True)[:_MOST_CASES]
 
 
-def _of_not_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
+def _of_not_finite(
+    failing: Sequence[Evidence], finite: Sequence[Evidence]
+) -> tuple[Diagnosis, ...]:
+    """finite: the other failing cases, which must not contradict it: a larger mistake may overflow
+    where this one does."""
     if not failing:
         return ()
     found = _matches(table_of(failing[0].contract.name).non_finite, failing)
-    return tuple(_diagnosis(one, failing[0], "") for one in found)
+    few = probes(finite)
+    return tuple(
+        _diagnosis(one, failing[0], "")
+        for one in found
+        if all(explains(one.hypothesis, evidence) for evidence in few)
+    )
 
 
 def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:

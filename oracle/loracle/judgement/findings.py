@@ -18,7 +18,14 @@ from loracle.judgement.promises import Promise, promise_in_force
 from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import errors_of
 from loracle.observation import FurtherRun, Observation, Problem
-from loracle.report import Diagnosis, ErrorMap, Finding, OutputSummary, RegimeSummary
+from loracle.report import (
+    BEYOND_PLAN,
+    Diagnosis,
+    ErrorMap,
+    Finding,
+    OutputSummary,
+    RegimeSummary,
+)
 from loracle.scatter import Scatter
 
 __all__ = ["Collector"]
@@ -31,11 +38,20 @@ Bad = Literal["fail", "suspect"]
 
 @dataclass
 class _Group:
-    """All cases with one verdict on one output. largest: the first with the most elements."""
+    """All cases with one verdict on one output. largest: the first with the most elements.
+    beyond_plan_alone: in how many of them."""
 
     worst: JudgedRun
     largest: JudgedRun
     count: int = 0
+    beyond_plan_alone: int = 0
+
+    @property
+    def remarks(self) -> tuple[Diagnosis, ...]:
+        """Those on the worst case. That it may not follow its plan is said only where no case is
+        proven wrong without one."""
+        excused = self.beyond_plan_alone == self.count
+        return tuple(r for r in self.worst.remarks if excused or r.hypothesis != BEYOND_PLAN)
 
     @property
     def errors(self) -> tuple[ErrorMap, ...]:
@@ -275,6 +291,7 @@ class Collector:
         verdict: Bad = "fail" if judgement.verdict == "fail" else "suspect"
         group = self._groups.setdefault((output, verdict), _Group(judged, judged))
         group.count += 1
+        group.beyond_plan_alone += judged.beyond_plan_alone
         if judged.badness > group.worst.badness:
             group.worst = judged
         if judged.computed.size > group.largest.computed.size:
@@ -289,7 +306,8 @@ class Collector:
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)
         del kept[_MOST_EVIDENCE:]
-        return self._finding(output, verdict, _Group(judged, judged, group.count), ())
+        alone = _Group(judged, judged, group.count, group.beyond_plan_alone)
+        return self._finding(output, verdict, alone, ())
 
     def _finding(
         self,
@@ -307,7 +325,7 @@ class Collector:
             case=str(case),
             count=group.count,
             cases_total=self.cases,
-            diagnosis=(*worst.remarks, *diagnosis),
+            diagnosis=(*group.remarks, *diagnosis),
             error=judgement.error,
             bound=judgement.bound,
             tolerance=judgement.tolerance,

@@ -13,7 +13,7 @@ from loracle.judgement.promises import Promise
 from loracle.judgement.reference import CaseReference
 from loracle.judgement.verdicts import Judgement, errors_of, judge
 from loracle.observation import FurtherRun
-from loracle.report import Diagnosis, ErrorMap
+from loracle.report import BEYOND_PLAN, Diagnosis, ErrorMap
 from loracle_reference.enclosure import Enclosure
 
 __all__ = ["JudgedRun", "judge_run"]
@@ -40,6 +40,11 @@ class JudgedRun:
     def badness(self) -> tuple[int, float]:
         """Greater for the worse of two."""
         return _RANK[self.judgement.verdict], _badness(self.judgement)
+
+    @property
+    def beyond_plan_alone(self) -> bool:
+        """Whether it fails by the bound of its plan and would not without one."""
+        return any(remark.hypothesis == BEYOND_PLAN for remark in self.remarks)
 
     @property
     def errors(self) -> ErrorMap:
@@ -74,12 +79,15 @@ def judge_run(
         remarks = (Diagnosis("false-certificate", text),)
     elif judgement.verdict == "fail" and unplanned is not None:
         every = ProvenBound(unplanned, proven.overflow_free)
-        if judge(computed, truth, every, tolerance).verdict != "fail":
+        otherwise = judge(computed, truth, every, tolerance).verdict
+        if otherwise != "fail":
             text = (
                 f"{output} is beyond the bound of the declared evaluation plan, but within"
                 " that of every legal evaluation: it is wrong or does not follow the plan"
             )
-            remarks = (Diagnosis("beyond-plan", text),)
+            if otherwise == "suspect":
+                text += ", and it is beyond the calibrated tolerance too"
+            remarks = (Diagnosis(BEYOND_PLAN, text),)
     bound = proven.bound if limit is None else np.full(computed.shape, limit)
     return JudgedRun(reference.case, computed, truth, bound, promise, judgement, run.how, remarks)
 

@@ -203,7 +203,10 @@ def meaning(report: Report) -> str:
     if report.epsilon is not None:
         also = f", nor the {_PROMISED['certificate']} where that is smaller" if certified else ""
         return f"no error exceeds the declared epsilon, {number(report.epsilon)}{also}."
-    legal = f"one that a legal evaluation of {what} makes"
+    which = (
+        "a legal evaluation" if report.plan is None else f"an evaluation by the plan {report.plan}"
+    )
+    legal = f"one that {which} of {what} makes"
     if not certified:
         return f"every error is {legal}."
     if report.false_alarm_probability is None:

@@ -16,6 +16,10 @@ PROVEN_IN = ("float64", "float32")
 """Where roundings are so small that a wrong kernel must be proven wrong, not merely suspected."""
 
 
+_SEEN = {"non-finite"}
+"""Says what was seen, not why, and is wrong of no defect."""
+
+
 @dataclass(frozen=True)
 class Accusation:
     """One finding: its verdict, the output it blames, and the names of its diagnoses."""
@@ -61,7 +65,9 @@ class Outcome:
     def misnamed(self) -> tuple[Accusation, ...]:
         """The findings that name something, and not the defect."""
         right = set(self.hypotheses)
-        return tuple(a for a in self.accusations if a.names and not right & set(a.names))
+        return tuple(
+            a for a in self.accusations if set(a.names) - _SEEN and not right & set(a.names)
+        )
 
     @property
     def problem(self) -> str:

@@ -19,6 +19,7 @@ _attention_orders = partial(right, "lora-attention", "loracle.corpus.right.lora_
 _mha = partial(right, "lora-mha", "loracle.corpus.right.lora_mha")
 
 _NOT_FLOAT64 = ("float32", "bfloat16", "float16")
+_NOT_FLOAT16 = ("float64", "float32", "bfloat16")
 _ASSOCIATION = "algebra: the product of matrices is associative"
 _ONLINE = "algebra: exp(x - m) = exp(x - m') exp(m' - m)"
 _SUMMATION = "algebra: sums may be taken in any order"
@@ -59,7 +60,12 @@ RIGHT_KERNELS: tuple[RightKernel, ...] = (
         _ONE_ROUNDING,
         dtypes=_NOT_FLOAT64,
     ),
-    _linear_sums("flushed_to_zero", "Subnormal numbers are zero.", _FLUSH),
+    _linear_sums(
+        "flushed_to_zero",
+        "Subnormal numbers are zero; no machine but `+ftz` does that to those of float16.",
+        _FLUSH,
+        dtypes=_NOT_FLOAT16,
+    ),
     _linear_sums(
         "truncating_tensor_cores",
         "Products are cut off after 25 fraction bits, sixteen at a time.",
