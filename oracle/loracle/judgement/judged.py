@@ -87,7 +87,7 @@ def judge_run(
             )
             if otherwise == "suspect":
                 text += ", and it is beyond the calibrated tolerance too"
-            remarks = (Diagnosis(BEYOND_PLAN, text),)
+            remarks = (Diagnosis("beyond-plan", text),)
     bound = proven.bound if limit is None else np.full(computed.shape, limit)
     return JudgedRun(reference.case, computed, truth, bound, promise, judgement, run.how, remarks)
 
