@@ -35,7 +35,7 @@ STRUCTURAL = {
     "wrong-dtype",
     "false-certificate",
 }
-OTHER = {"non-finite", "nondeterministic"}.union(*NAMES.values())
+OTHER = {"non-finite", "nondeterministic", "stale-cache"}.union(*NAMES.values())
 
 
 def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
