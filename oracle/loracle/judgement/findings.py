@@ -301,7 +301,9 @@ class Collector:
             slack = max(slack, judged.promise.limit)
         truth = reference.truth[output].mid
         inputs, dtype = reference.inputs, reference.case.dtype
-        evidence = Evidence(self.contract, inputs, output, computed, truth, slack, dtype)
+        evidence = Evidence(
+            self.contract, inputs, output, computed, truth, slack, dtype, judged.bound
+        )
         kept = self._failing.setdefault(output, [])
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)
