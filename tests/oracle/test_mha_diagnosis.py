@@ -8,6 +8,7 @@ the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +23,9 @@ from loracle.corpus.catalogue import WRONG
 from loracle.corpus.mha_steps import project_back, run, score_gradient
 from loracle.diagnosis import Evidence, diagnose
 from loracle.diagnosis.hypotheses import NAMES, TABLES
+from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.labels import term_of
+from loracle.diagnosis.matching import Match, without_outdone
 from loracle.diagnosis.mha_forms import problem_of, result
 from loracle.generation import generate
 
@@ -250,6 +253,40 @@ def test_what_fails_by_small_entries_is_compared_there() -> None:
     assert {f.verdict for f in found} == {"fail", "suspect"}
     for finding in found:
         assert [d.hypothesis for d in finding.diagnosis] == ["scale-missing-in-dk"]
+
+
+def large_and_small(small: float, slack: float = 0.06) -> Evidence:
+    """12.46 rounded to bfloat16, and a small entry beyond its bound of 0.01."""
+    case = default_run("lora-mha", "bfloat16", SEED)[0]
+    truth, computed = np.array([12.46, -0.009]), np.array([12.5, small])
+    bound = np.array([0.1, 0.01])
+    return Evidence(MHA, generate(case), "grad_x", computed, truth, slack, "bfloat16", bound)
+
+
+def test_small_entries_speak_for_what_they_are_and_against_all_else() -> None:
+    e = large_and_small(-0.029)
+    mistake = np.array([12.47, -0.029])
+    assert not e.explained_by(mistake)
+    assert e.explained_where_beyond(mistake)
+    for other in ([12.46, -0.009], [12.46, -0.014], [12.3, -0.029], [12.46, 0.02]):
+        assert not e.explained_where_beyond(np.array(other)), other
+    assert not large_and_small(-0.018).explained_where_beyond(mistake)  # no entry is beyond
+    assert not large_and_small(-0.029, slack=0.03).explained_where_beyond(mistake)
+    assert not replace(e, bound=None).explained_where_beyond(mistake)
+
+
+def test_what_another_mistake_fits_far_better_is_not_named_by_small_entries() -> None:
+    e = large_and_small(-0.029)
+
+    def found(values: list[float], hidden: int) -> Match:
+        one = Hypothesis("some", "{output}", "whole", lambda _: np.array(values))
+        return Match(one, 3, 3, 0.5, hidden)
+
+    near, far = found([12.5, -0.029], 1), found([12.47, -0.029], 1)
+    assert without_outdone([far, near], [e] * 3) == [near]
+    assert without_outdone([far], [e] * 3) == [far]
+    shown = found([12.47, -0.029], 0)
+    assert without_outdone([shown, near], [e] * 3) == [shown, near]
 
 
 def test_every_class_is_planted() -> None:
