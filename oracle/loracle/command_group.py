@@ -45,14 +45,16 @@ def help_command(context: click.Context, names: tuple[str, ...]) -> None:
 
 def _refuse_twice(context: click.Context, arguments: list[str]) -> None:
     try:
-        values, _, order = context.command.make_parser(context).parse_args(list(arguments))
+        _, _, order = context.command.make_parser(context).parse_args(list(arguments))
     except click.UsageError:
         return  # The command tells of it.
+    if any(option.is_eager for option in order):
+        return  # --help, which does nothing else.
     given: set[str] = set()
     for option in order:
         if not isinstance(option, click.Option) or option.is_flag or option.multiple:
             continue
-        if option.name in given and not values.get("help"):
+        if option.name in given:
             name = max(option.opts, key=len)
             raise click.UsageError(f"{name} is given twice and takes one value", context)
         given.add(str(option.name))

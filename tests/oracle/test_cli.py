@@ -178,7 +178,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(
         ("validate peft --plan merged --plan=unmerged", "--plan is given twice"),
         ("validate peft --seed 1 --seed 1", "--seed is given twice"),
         ("sweep peft --machine widest --machine ftz", "--machine is given twice"),
-        ("vectors list --dtype float32 --contract a --contract b", "--contract is given twice"),
+        ("vectors build nowhere --seed 1 --cases 1 --seed 2", "--seed is given twice"),
     ],
 )
 def test_an_option_with_one_value_is_given_once(

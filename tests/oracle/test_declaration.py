@@ -79,7 +79,7 @@ def test_a_plan_of_another_contract_is_refused_where_the_parameters_tell_the_con
     def any_of_them(**call: object) -> None:
         """A kernel."""
 
-    with pytest.raises(UsageError, match="^declare: lora-linear has no plan 'as-written'; it has"):
+    with pytest.raises(UsageError, match=r"^declare: lora-linear has no plan 'as-written'; it has"):
         declare(plan="as-written")(linear)
     assert declaration_of(declare(plan="unmerged")(linear)).plan == "unmerged"
     assert declaration_of(declare(plan="none")(linear)).plan == "none"
