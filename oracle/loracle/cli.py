@@ -23,7 +23,6 @@ from loracle.completion import (
     complete_devices,
     complete_dtypes,
     complete_machines,
-    complete_plans,
     complete_regimes,
     complete_schemas,
     complete_targets,
@@ -35,6 +34,7 @@ from loracle.options import (
     DEVICE_NAMES,
     DTYPE_NAMES,
     MACHINE_NAMES,
+    plan_option,
     report_file_options,
 )
 from loracle.probe.command import probe
@@ -151,12 +151,7 @@ def _commands() -> None:
     shell_complete=complete_machines,
     help=f"The arithmetic to judge it by: {MACHINE_NAMES}; widest if omitted.",
 )
-@click.option(
-    "--plan",
-    metavar="NAME",
-    shell_complete=complete_plans,
-    help="The evaluation plan it follows, for a tighter bound: see `loracle contracts NAME`.",
-)
+@plan_option("it follows")
 @click.option("--cases", type=int, metavar="N", help="Cases per regime.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S")
 @click.option(

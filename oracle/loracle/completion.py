@@ -80,9 +80,9 @@ def _machines() -> Sequence[str]:
 
 
 def _plans() -> Sequence[str]:
-    from loracle_reference.evaluation_plans import PLANS
+    from loracle.plans import NO_PLAN, plan_names
 
-    return tuple(dict.fromkeys(name for plans in PLANS.values() for name in plans))
+    return (*plan_names(), NO_PLAN)
 
 
 def _regimes(context: click.Context) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ class Declaration:
     the contract's. machine: the machine model it is judged under, None for the widest. epsilon: the
     absolute error it promises, in the max norm of each output (Problems 1 to 3), None for none.
     accumulate: "float32" is a shorthand for machine "f32-accumulate" and sets `machine`. plan: the
-    evaluation plan that it follows, None for none.
+    evaluation plan that it follows, None or "none" for none.
     Raises UsageError on a value that means nothing.
     """
 
@@ -87,7 +88,8 @@ def declare(
     """A decorator that attaches a `Declaration` with these values to a kernel, and returns it.
 
     Raises UsageError on a value that means nothing, on an unsupported name that is neither a regime
-    nor a dtype, or on a kernel that takes no attributes.
+    nor a dtype, on a plan that no contract has, or not that of the kernel's parameters, or on a
+    kernel that takes no attributes.
     """
     declaration = Declaration(
         unsupported=_names("unsupported", unsupported),
@@ -99,8 +101,10 @@ def declare(
     )
 
     check_unsupported(declaration.unsupported)
+    _check_plan(declaration.plan)
 
     def attach(kernel: K) -> K:
+        _check_plan(declaration.plan, kernel)
         try:
             setattr(kernel, _ATTRIBUTE, declaration)
         except (AttributeError, TypeError):
@@ -127,6 +131,21 @@ def check_unsupported(names: tuple[str, ...], where: str = "declare") -> None:
                 f"{where}: {name!r} is neither a dtype ({', '.join(FORMATS)}) nor a regime"
                 f" ({', '.join(REGIMES)}){nearest(name, [*REGIMES, *FORMATS])}"
             )
+
+
+def _check_plan(name: str | None, kernel: Callable[..., Any] | None = None) -> None:
+    """Raises UsageError on a plan that no contract has, or not the one that the parameters of the
+    kernel tell; where they tell none, the contract is asked when it is known."""
+    if name is None:
+        return
+    from loracle.contracts import infer_contract
+    from loracle.plans import checked_plan
+
+    contract = None
+    if kernel is not None:
+        with suppress(UsageError):
+            contract = infer_contract(kernel)
+    checked_plan(name, contract, "declare")
 
 
 def declaration_of(kernel: object) -> Declaration:

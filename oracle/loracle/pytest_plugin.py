@@ -51,7 +51,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--loracle-device", default="cpu", metavar="D", help="cpu or cuda")
     group.addoption("--loracle-machine", metavar="M", help="the arithmetic to judge it by")
-    group.addoption("--loracle-plan", metavar="NAME", help="the evaluation plan it follows")
+    group.addoption(
+        "--loracle-plan", metavar="NAME", help="the evaluation plan it follows, or none"
+    )
     group.addoption(
         "--loracle-regime", action="append", default=[], metavar="R", help="only this; repeatable"
     )

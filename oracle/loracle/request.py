@@ -18,7 +18,7 @@ from loracle.generation import cases_of, regimes_of
 from loracle.generation.generate import case_of, resized
 from loracle.generation.regimes import REGIMES
 from loracle.harness.words import nearest_dtype
-from loracle_reference.evaluation_plans import PLANS
+from loracle.plans import checked_plan
 from loracle_reference.floating_point import FORMATS, MACHINES, MachineModel, machine_model
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "checked_epsilon",
     "checked_machine",
     "checked_names",
-    "checked_plan",
     "checked_repeats",
     "checked_seed",
     "chosen_cases",
@@ -174,22 +173,6 @@ def checked_machine(name: str | None, dtype: str) -> MachineModel:
         base = re.split("[:+]", str(name))[0]
         hint = "" if base in MACHINES else nearest(base, MACHINES)
         raise UsageError(f"{error}{hint}") from None
-
-
-def checked_plan(name: str | None, contract: Contract | None) -> str | None:
-    """The name of an evaluation plan of the contract, or of any if that is not known yet, None for
-    none; UsageError if there is no such plan."""
-    if name is None:
-        return None
-    own = PLANS if contract is None else {contract.name: PLANS.get(contract.name, {})}
-    names = list(dict.fromkeys(plan for plans in own.values() for plan in plans))
-    if str(name) in names:
-        return str(name)
-    listed = ", ".join(names) or "none"
-    if contract is not None and any(str(name) in plans for plans in PLANS.values()):
-        raise UsageError(f"{contract.name} has no plan {str(name)!r}; it has: {listed}")
-    hint = nearest(str(name), names)
-    raise UsageError(f"unknown plan {str(name)!r}; known: {listed}{hint}")
 
 
 def chosen_cases(

@@ -24,8 +24,9 @@ from loracle.judgement.calibration import FALSE_ALARM_PROBABILITY
 from loracle.judgement.findings import Collector
 from loracle.judgement.reference import reference_of
 from loracle.observation import CONDITIONS
+from loracle.plans import checked_plan, notes_on_plan
 from loracle.report import Finding, Report, Verdict
-from loracle.request import check_arguments, checked_machine, checked_plan, chosen_cases
+from loracle.request import check_arguments, checked_machine, chosen_cases
 from loracle.telling_epsilon import LargestTruths
 from loracle_reference.floating_point import MachineModel
 
@@ -79,8 +80,9 @@ def validate(
     does the certificate that a call returns, if that is smaller).
     machine: the model it is judged under, the widest if None. plan: the evaluation plan that it
     follows, whose bound replaces that of every legal evaluation; a kernel that does not follow it
-    may be called wrong. timeout: seconds for the equal calls of one case. repeats: how many these
-    are. compile: judge the kernel under torch.compile.
+    may be called wrong; "none" for none, also where the kernel declares one. timeout: seconds for
+    the equal calls of one case. repeats: how many these are. compile: judge the kernel under
+    torch.compile.
     only_cases: `REGIME:INDEX` of the cases to run, instead of regimes and cases.
     expected_failures: the file that lists them (`loracle.expectations.entries`); they are no
     findings, and an entry that is wrong or no longer needed is an error: no pass.
@@ -169,11 +171,12 @@ def validate_in(
         process.begin()
         if asked.known is not None:
             # The child imports torch meanwhile; the first references are ready when it is.
-            reference_of(cases_of(asked.known)[0], checked_machine(machine, dtype), plan)
+            model, asked_plan = checked_machine(machine, dtype), checked_plan(plan, asked.known)
+            reference_of(cases_of(asked.known)[0], model, asked_plan)
         loaded = process.finish()
         declared = loaded.declaration
         model = checked_machine(machine or declared.machine, dtype)
-        followed = checked_plan(declared.plan if plan is None else plan, loaded.contract)
+        followed = _followed(plan, loaded)
         epsilon = declared.epsilon if epsilon is None else epsilon
         chosen, skipped = _without_unsupported(cases_of(loaded.contract), loaded, dtype)
         mine = applying(entries, kernel, loaded.name, dtype)
@@ -190,7 +193,7 @@ def validate_in(
                     "seed": seed,
                     "device": None if device == "cpu" else device,
                     "machine": machine,
-                    "plan": plan,
+                    "plan": None if followed == declared.plan else plan,
                     "epsilon": None if epsilon == declared.epsilon else epsilon,
                     "repeats": None if repeats == 2 else repeats,
                     "compile": compile or None,
@@ -208,6 +211,7 @@ def validate_in(
     verdict, reason = _verdict(findings, collector, reason)
     if reason == "insufficient-evidence" and epsilon is not None:
         notes += filter(None, [truths.note(epsilon, ENOUGH_EVIDENCE)])
+    notes += notes_on_plan(followed, epsilon, only_promised=collector.only_promised)
     return Report(
         verdict=verdict,
         reason=reason,
@@ -312,6 +316,13 @@ def _undecided_note(collector: Collector) -> list[str]:
     which, more = collector.undecided[0], len(collector.undecided) - 1
     others = f" and {more} more" if more else ""
     return [f"{which}{others}: the error is its limit to all known digits, which is no fail"]
+
+
+def _followed(plan: str | None, loaded: Loaded) -> str | None:
+    """The plan that is asked for, else the declared one; UsageError if the contract has no such."""
+    if plan is not None:
+        return checked_plan(plan, loaded.contract)
+    return checked_plan(loaded.declaration.plan, loaded.contract, f"{loaded.name} declares")
 
 
 def _without_unsupported(

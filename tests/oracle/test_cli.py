@@ -172,6 +172,42 @@ def test_a_misspelt_command_is_answered_with_the_nearest(
     assert capsys.readouterr().err == f"Error: {says}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("validate peft --plan merged --plan=unmerged", "--plan is given twice"),
+        ("validate peft --seed 1 --seed 1", "--seed is given twice"),
+        ("sweep peft --machine widest --machine ftz", "--machine is given twice"),
+        ("vectors build nowhere --seed 1 --cases 1 --seed 2", "--seed is given twice"),
+    ],
+)
+def test_an_option_with_one_value_is_given_once(
+    arguments: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not that the last one counts and the first one seems to."""
+    assert run(*arguments.split()) == 2
+    assert capsys.readouterr().err.startswith(f"Error: {says} and takes one value (see loracle ")
+
+
+def test_what_may_be_given_twice_may(validation: FakeValidation, make_passing: MakeReport) -> None:
+    validation.answer = make_passing()
+    twice = "--compile --only-proven --regime tiny --case tiny:1"
+    assert run("validate", "m:f", *twice.split(), *twice.split()) == 0
+    assert not run("validate", "m:f", "--seed", "1", "--seed", "2", "--help")
+
+
+@pytest.mark.parametrize("command", ["validate", "sweep"])
+def test_the_help_names_the_plans_of_every_contract(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not run(command, "--help")
+    text = re.sub(r"-\s+", "-", capsys.readouterr().out)
+    _, _, words = " ".join(text.split()).partition(" --plan NAME ")
+    for contract, plans in PLANS.items():
+        assert re.search(rf"{contract}[^:]*: {', '.join(plans)}[.;]", words)
+    assert "none switches off a declared one" in words
+
+
 def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("", "validate", "vectors", "vectors build"):
         assert not run("help", *command.split())

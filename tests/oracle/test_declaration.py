@@ -58,6 +58,7 @@ def test_accumulate_is_a_shorthand_for_a_machine() -> None:
         ({"machine": ""}, "machine must be a machine's name"),
         ({"plan": 1}, "plan must be a plan's name"),
         ({"plan": ""}, "plan must be a plan's name"),
+        ({"plan": "mergd"}, r"^declare: unknown plan 'mergd'; known: merged, .*mean merged\?$"),
         ({"epsilon": 0}, "epsilon must be positive"),
         ({"epsilon": float("nan")}, "epsilon must be positive"),
         ({"epsilon": "small"}, "epsilon must be a number"),
@@ -69,6 +70,20 @@ def test_accumulate_is_a_shorthand_for_a_machine() -> None:
 def test_values_that_mean_nothing_are_refused(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         declare(**values)
+
+
+def test_a_plan_of_another_contract_is_refused_where_the_parameters_tell_the_contract() -> None:
+    def linear(*, x, weight, lora_a, lora_b, scaling, grad_output):  # type: ignore[no-untyped-def]
+        """A kernel."""
+
+    def any_of_them(**call: object) -> None:
+        """A kernel."""
+
+    with pytest.raises(UsageError, match=r"^declare: lora-linear has no plan 'as-written'; it has"):
+        declare(plan="as-written")(linear)
+    assert declaration_of(declare(plan="unmerged")(linear)).plan == "unmerged"
+    assert declaration_of(declare(plan="none")(linear)).plan == "none"
+    assert declaration_of(declare(plan="as-written")(any_of_them)).plan == "as-written"
 
 
 def test_a_kernel_without_attributes_is_refused() -> None:

@@ -253,6 +253,39 @@ def test_a_plan_that_is_asked_for_stands_above_a_declared_one() -> None:
     assert loracle.validate(autograd.lora_linear, **run).plan is None
 
 
+def test_a_declared_plan_can_be_switched_off() -> None:
+    """What is judged, and the line that runs it again, are those of every legal evaluation."""
+
+    @loracle.declare(plan="merged", accumulate="float32")
+    def kernel(**call: Any) -> Outputs:
+        return _a_fifth_too_much(autograd.aloragc)(**call)
+
+    run = {"dtype": "bfloat16", "regimes": ["designed"], "cases": 1}
+    report = loracle.validate(kernel, "aloragc", **run, plan="none")
+    assert report.plan is None
+    assert {finding.verdict for finding in report.findings} == {"suspect"}
+    assert all("plan='none'" in str(finding.replay) for finding in report.findings)
+
+
+def test_that_a_promise_leaves_a_plan_no_part_is_noted() -> None:
+    """In place of its bound the errors are held against the epsilon, or the certificates."""
+
+    def certified(**call: Any) -> Outputs:
+        outputs = autograd.lora_linear(**call)
+        return {**outputs, "certificate": dict.fromkeys(outputs, 1e3)}
+
+    run = {"contract": "lora-linear", "regimes": ["tiny"], "cases": 1, "plan": "unmerged"}
+    not_used = "the plan unmerged was not used: errors were judged by "
+    report = loracle.validate(autograd.lora_linear, **run, epsilon=0.5)
+    assert f"{not_used}the epsilon, in place of its bound" in report.notes
+    report = loracle.validate(certified, **run)
+    assert f"{not_used}the kernel's own certificate, in place of its bound" in report.notes
+    report = loracle.validate(autograd.lora_linear, **run)
+    assert not any("plan" in note for note in report.notes)
+    said = "no finding in this case by the bound of the plan unmerged; too few for a verdict"
+    assert meaning(report).startswith(said)
+
+
 def test_a_declared_plan_of_another_contract_is_refused() -> None:
     @loracle.declare(plan="merged-flash")
     def kernel(**call: Any) -> Outputs:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -238,9 +239,10 @@ def test_what_several_regimes_have_told_is_told() -> None:
 
 def test_what_the_whole_adds_reads_as_a_regimes_report_does() -> None:
     """A sentence on the verdict of the whole would be false of what is left of it."""
-    report = with_findings(BIAS)
+    report = replace(with_findings(BIAS), plan="merged")
     text = failure_text(report, "whole", (), ["tiny"])
-    assert text.startswith("suspect: grad_x (unexplained)\n\npeft against lora-linear, bfloat16")
+    heading = "peft against lora-linear, bfloat16, cpu, widest machine, plan merged, seed 0, whole"
+    assert text.startswith(f"suspect: grad_x (unexplained)\n\n{heading}\n")
     assert "biased upwards" in text
     assert text.endswith("note: what else was found the tests of tiny show")
     assert "SUSPECT: " not in text
@@ -352,6 +354,7 @@ BAD = {
     "regime": (["peft", "--loracle-regime=tinny"], "unknown regime 'tinny'; did you mean tiny?"),
     "expected": (["peft", "--loracle-expected-failures=none.toml"], "expected failures none.toml"),
     "machine": (["peft", "--loracle-machine=abacus", "--loracle-regime=tiny"], "abacus"),
+    "plan": (["peft", "--loracle-plan=mergd"], "--loracle: unknown plan 'mergd'; known: merged"),
 }
 
 
@@ -413,6 +416,11 @@ AT_COLLECTION = {
     "adapter": ("'pefd'", "'pefd' is no adapter"),
     "contract": ("len", "cannot tell the contract from the parameters"),
     "expected": ("'peft', expected_failures='none.toml'", "expected failures none.toml: No such"),
+    "plan": ("'peft', plan='mergd'", "unknown plan 'mergd'; known: merged"),
+    "declared": (
+        "loracle.declare(plan='merged-flash')(lambda **call: call), 'lora-linear'",
+        "declare: lora-linear has no plan 'merged-flash'; it has: merged, unmerged",
+    ),
 }
 
 
@@ -426,7 +434,25 @@ def test_what_is_seen_at_collection_alone_names_its_line_too(
     assert run.ret == 2
     said = [line for line in run.outlines if says in line]
     assert said[0].startswith(f"{file.name}:3: ")
+    assert len([line for line in said if not line.startswith("ERROR ")]) == 1
     assert "conformance.py" not in run.stdout.str()
+
+
+def test_what_only_the_loaded_kernel_shows_is_told_by_its_first_test(
+    pytester: pytest.Pytester,
+) -> None:
+    """The file is loaded for its first test, as the contract is named; no other tells it again."""
+    kernel = "@loracle.declare(plan='merged-flash')\ndef kernel(**call): ...\n"
+    pytester.makepyfile(declaring=f"import loracle\n{kernel}")
+    options = ["--loracle-contract=lora-linear", "--loracle-regime=tiny", "--loracle-timeout=9"]
+    run = pytester.runpytest_inprocess(
+        "-p", "loracle.pytest_plugin", "--loracle", "declaring.py:kernel", *options
+    )
+    run.assert_outcomes(failed=2)
+    says = "declares: lora-linear has no plan 'merged-flash'; it has: merged, unmerged, none"
+    said = [line for line in run.outlines if says in line and not line.startswith("FAILED ")]
+    assert len(said) == 1
+    assert "During handling" not in run.stdout.str()
 
 
 def test_a_kernel_may_be_named_as_a_test_is() -> None:

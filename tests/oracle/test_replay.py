@@ -19,7 +19,7 @@ from loracle.contracts import CONTRACTS
 from loracle.generation import cases_of, generate
 from loracle.replay.command import _named
 from loracle.replay.inputs_file import inputs_as_bytes
-from loracle.replay.rerun import Outcome
+from loracle.replay.rerun import Outcome, rerun
 from loracle.report import Report
 
 MakeReport = Callable[..., Report]
@@ -218,6 +218,19 @@ def changed(folder: Path, tmp_path: Path, **changes: Any) -> Path:
     file = tmp_path / "changed.json"
     file.write_text(json.dumps(data))
     return file
+
+
+def test_a_plan_that_is_declared_since_has_no_part(
+    kernels: Path, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None in the report is no plan, and not the plan that the kernel declares now."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("loracle.replay.rerun.validate", lambda target, **o: asked.update(o))
+    data = json.loads((reports / "wrong.json").read_text())
+    rerun(data, data["findings"][0])
+    assert asked["plan"] == "none"
+    rerun({**data, "plan": "merged"}, data["findings"][0])
+    assert asked["plan"] == "merged"
 
 
 def test_another_version_is_named(

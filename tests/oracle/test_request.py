@@ -11,7 +11,8 @@ import loracle
 from loracle.contracts import CONTRACTS, infer_contract
 from loracle.errors import UsageError
 from loracle.generation import REGIMES, regimes_of
-from loracle.request import checked_dtype, checked_machine, checked_plan, chosen_cases
+from loracle.plans import checked_plan
+from loracle.request import checked_dtype, checked_machine, chosen_cases
 
 
 def kernel(
@@ -192,6 +193,7 @@ def test_machines() -> None:
 def test_plans() -> None:
     """Before the contract is known, a plan of any will do."""
     assert checked_plan(None, None) is None
+    assert checked_plan("none", None) is checked_plan("none", CONTRACTS["aloragc"]) is None
     assert checked_plan("merged-flash", None) == "merged-flash"
     assert checked_plan("merged-flash", CONTRACTS["aloragc"]) == "merged-flash"
     with pytest.raises(UsageError, match="unknown plan 'streamed'; known: merged, unmerged"):

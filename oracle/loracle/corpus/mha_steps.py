@@ -145,9 +145,10 @@ def run(call: LoraMhaCall, steps: MhaSteps = EXACT, **changes: object) -> Output
         f = steps.softmax(scores, steps.seen_again(length, **where))
         p = steps.score_gradient(f, into_f)
     else:
-        log_sums = _hidden(scores, steps.seen(length, **where)).logsumexp(dim=-1, keepdim=True)
+        wide = scores.to(torch.promote_types(scores.dtype, torch.float32))  # as L is kept
+        log_sums = _hidden(wide, steps.seen(length, **where)).logsumexp(dim=-1, keepdim=True)
         correction = (upstream * output).sum(dim=-1, keepdim=True)
-        f = torch.exp(_hidden(scores, steps.seen_again(length, **where)) - log_sums)
+        f = torch.exp(_hidden(wide, steps.seen_again(length, **where)) - log_sums).to(scores.dtype)
         p = f * (into_f - correction)
     adds = steps.adds(heads, kv_heads)
     grads = {

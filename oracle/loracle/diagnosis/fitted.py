@@ -49,9 +49,7 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
         return ()
     low, high = min(factors), max(factors)
     if high - low <= _ALIKE * abs(common):
-        text = (
-            f"{output} is the true value times about {common:.3g}, {low:.4g} to {high:.4g} by case"
-        )
+        text = f"{output} is the true value times {low:.4g} to {high:.4g}, by case"
         return (Diagnosis("constant-factor", text),)
     few = ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
     text = f"{output} is a multiple of the true value, by a factor that varies: {few}"

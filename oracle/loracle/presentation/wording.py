@@ -197,7 +197,8 @@ def meaning(report: Report) -> str:
         return "interrupted; the report is of what was judged until then."
     certified = any(report.certified.values())
     if report.verdict == "suspect":
-        limit = f"the proven bound{' or its own certificate' if certified else ''}"
+        limit = f"the proven bound{_of_plan(report)}"
+        limit += " or its own certificate" if certified else ""
         return (
             f"no error exceeds {limit}, but some are larger than rounding makes them in "
             f"legal evaluations of {what}."
@@ -216,11 +217,17 @@ def meaning(report: Report) -> str:
     return f"every error is within the {_PROMISED['certificate']}, or is {legal}."
 
 
+def _of_plan(report: Report, begin: str = "") -> str:
+    return "" if report.plan is None else f"{begin} of the plan {report.plan}"
+
+
 def _meaning_of_too_little(report: Report) -> str:
     declined = count_of_declined(report)
     if report.cases == 0:
         return f"not judged: {'every case was declined' if declined else 'declared unsupported'}."
     cases = "this case" if report.cases == 1 else f"these {report.cases} cases"
+    # None: by promises alone, in which a plan has no part.
+    cases += "" if report.false_alarm_probability is None else _of_plan(report, " by the bound")
     if declined:
         return f"no finding in {cases}; too few for a verdict ({declined} declined)."
     if _epsilon_is_to_blame(report):

@@ -11,6 +11,7 @@ from loracle.contracts import contract_named
 from loracle.errors import UsageError
 from loracle.generation import generate
 from loracle.harness.targets import parse_target
+from loracle.plans import NO_PLAN
 from loracle.report import Finding, Report
 from loracle.request import chosen_cases
 from loracle.validation import OnProgress, validate
@@ -91,7 +92,7 @@ def rerun(
         device=data["device"],
         seed=data["seed"],
         machine=data["machine"],
-        plan=data["plan"],
+        plan=data["plan"] or NO_PLAN,
         epsilon=data["epsilon"],
         repeats=data["repeats"],
         compile=data["compiled"],

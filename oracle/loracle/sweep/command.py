@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loracle.options import CONTRACT_NAMES, DEVICE_NAMES, DTYPE_NAMES, MACHINE_NAMES
+from loracle.options import (
+    CONTRACT_NAMES,
+    DEVICE_NAMES,
+    DTYPE_NAMES,
+    MACHINE_NAMES,
+    plan_option,
+)
 
 # Everything else is imported when the command runs: `loracle --help` answers at once.
 if TYPE_CHECKING:
@@ -39,9 +45,7 @@ __all__ = ["sweep"]
     metavar="NAME",
     help=f"The arithmetic to judge them by: {MACHINE_NAMES}; widest if omitted.",
 )
-@click.option(
-    "--plan", metavar="NAME", help="The evaluation plan they follow: see `loracle contracts NAME`."
-)
+@plan_option("they follow")
 @click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
 @click.option("--expected-failures", metavar="FILE", help="What is known to fail, in TOML.")
 @click.option(

@@ -59,13 +59,14 @@ class Parts:
     def __iter__(self) -> Iterator[Part]:
         """In an order that depends on the arguments alone, each whole after its regimes.
 
-        Raises UsageError if the kernel's contract cannot be told, it has no such regime, or the
-        file of expected failures cannot be read.
+        Raises UsageError if the kernel's contract cannot be told, on an argument that means
+        nothing, or if the file of expected failures cannot be read.
         """
         (_, first), *_ = self._tests
         first.check_expected_failures()
         for prefix, tests in self._tests:
             tests.contract = first.contract
+            tests.check()
             for part in (*tests.regimes, WHOLE):
                 yield Part(tests, part, prefix + part, only_proven=self._only_proven)
 

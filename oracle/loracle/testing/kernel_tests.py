@@ -10,10 +10,13 @@ from functools import cached_property
 from typing import Any
 
 from loracle.contracts import Contract, infer_contract
+from loracle.declaration import declaration_of
 from loracle.expectations.entries import WHOLE, read_entries
 from loracle.harness import KernelProcess
+from loracle.plans import checked_plan
 from loracle.report import Finding, Report
 from loracle.request import (
+    check_arguments,
     checked_contract,
     checked_count,
     checked_dtype,
@@ -63,6 +66,8 @@ class KernelTests:
             self.options[name] = checked_names(name, options.get(name))
         self.told: dict[str, Counter[Kind]] = {}
         """By regime, what its test has shown if it has failed in this process."""
+        self.refused = ""
+        """What is wrong with the arguments or the kernel, once a test has told it."""
         self.judged: set[str] = set()
         """The parts that were judged in this process."""
         self._process: SharedProcess | None = None
@@ -98,6 +103,15 @@ class KernelTests:
         """Raises UsageError if there is a file of them that cannot be read."""
         if (path := self.options.get("expected_failures")) is not None:
             read_entries(path)
+
+    def check(self) -> None:
+        """Raises UsageError on what every test would: an argument that means nothing, or a declared
+        plan that the contract does not have, as far as the kernel is here and not in a file."""
+        of_the_process = ("device", "timeout", "compile")
+        options = {n: value for n, value in self.options.items() if n not in of_the_process}
+        check_arguments(self.kernel, **{**options, "contract": self.contract})
+        if not isinstance(self.kernel, str) and self.options.get("plan") is None:
+            checked_plan(declaration_of(self.kernel).plan, self.contract, "declare")
 
     def judge(self, part: str) -> Report:
         """The report on one regime, which says nothing of evidence or bias, or on the whole.

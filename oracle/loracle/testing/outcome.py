@@ -31,10 +31,15 @@ def settle(part: Part, node: pytest.Item) -> Report:
     """
     if part.part != WHOLE and (reason := part.tests.worn_out):
         pytest.fail(f"not run: {reason} in the tests before", pytrace=False)
+    if part.tests.refused:
+        pytest.fail("not run: refused, as the test before says", pytrace=False)
     try:
         report = part.tests.judge(part.part)
     except UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        part.tests.refused = str(error)
+    # Not where it is caught: pytest would show it again, as the cause.
+    if part.tests.refused:
+        pytest.fail(part.tests.refused, pytrace=False)
     for skipped in report.skipped:
         _record(node, NOT_JUDGED, f"{report.kernel}: {skipped['what']}: {skipped['reason']}")
     if report.cases == 0 and not report.findings:

@@ -10,6 +10,7 @@ from rich.console import Console
 from loracle.expectations.entries import WHOLE
 from loracle.presentation.expected import outdated_lines
 from loracle.presentation.terminal import show, show_finding
+from loracle.presentation.wording import conditions
 from loracle.report import ExpectedFailure, Report
 
 __all__ = ["failure_text", "in_brief"]
@@ -54,7 +55,7 @@ def failure_text(
     if part == WHOLE and not told:
         show(report, console)
         return _trimmed(stream)
-    where = f"{report.dtype}, {report.device}, seed {report.seed}, {part}"
+    where = ", ".join([*conditions(report), part])
     console.print(f"{report.kernel} against {report.contract}, {where}", soft_wrap=True)
     for finding in report.findings:
         console.print()
