@@ -150,10 +150,9 @@ def failing(
         judgement = judge(computed, truth, proven, null.tolerance)
         if judgement.verdict in ("suspect", "fail"):
             slack = min(null.tolerance, float(proven.bound.max()))
-            inputs = known.inputs
-            evidence.append(
-                Evidence(CONTRACTS[contract], inputs, output, computed, truth.mid, slack, dtype)
-            )
+            of = CONTRACTS[contract]
+            given = (known.inputs, output, computed, truth.mid, slack, dtype, proven.bound)
+            evidence.append(Evidence(of, *given))
     return evidence
 
 

@@ -96,6 +96,15 @@ def test_a_bug_in_half_of_the_cases_is_not_explained_by_one_case(output: str) ->
     assert all("a factor that varies" in diagnosis.explanation for diagnosis in found)
 
 
+def test_factors_that_are_nearly_one_are_told_as_one_with_its_range() -> None:
+    def nearly(case: Case, inputs: Inputs, output: str) -> Array:
+        return honest(case, inputs, output) * (1.05 + 0.002 * case.index)
+
+    (found,) = diagnose(failing("lora-linear", "float32", 0, "grad_lora_b", nearly))
+    assert found.hypothesis == "constant-factor"
+    assert "the true value times 1.05 to 1.06, by case" in found.explanation
+
+
 def test_a_class_that_applies_to_few_cases_leaves_the_others_unexplained() -> None:
     """Transposed where the result is square, which is rare, and something else where it is not."""
 

@@ -444,3 +444,21 @@ def test_an_error_that_is_its_limit_is_no_fail_and_is_noted() -> None:
     run.add(unchanging, Observation(outputs={"output": outputs["output"]}))
     assert [finding.verdict for finding in run.findings()] == []
     assert run.undecided == [f"output of {known.case.key}"]
+
+
+def test_a_diagnosis_counts_the_suspect_cases_that_it_explains_too() -> None:
+    """Twice the truth, beyond the bound in some cases, by a wide bound beyond the tolerance alone
+    in the others: the counts of the findings are less than that of the explanation, which says of
+    what."""
+    result = collector()
+    for number, case in enumerate(default_run("lora-linear", "float32", 0)[:24]):
+        known = reference(case)
+        if number % 2:
+            proven = {n: replace(p, bound=1e9 + 0 * p.bound) for n, p in known.proven.items()}
+            known = replace(known, proven=proven)
+        values = {name: 2 * value for name, value in right(known).items()}
+        result.add(known, Observation(outputs=values))
+    for finding in result.findings():
+        (named,) = (d for d in finding.diagnosis if d.hypothesis == "factor-two")
+        assert "failing or suspect cases, to" in named.explanation
+    assert {f.verdict for f in result.findings()} == {"fail", "suspect"}

@@ -8,20 +8,24 @@ the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
+from loracle import validate
 from loracle.cases import Case, Inputs
 from loracle.contracts import CONTRACTS
 from loracle.corpus.calls import LoraMhaCall
 from loracle.corpus.catalogue import WRONG
 from loracle.corpus.mha_steps import project_back, run, score_gradient
-from loracle.diagnosis import Evidence
+from loracle.diagnosis import Evidence, diagnose
 from loracle.diagnosis.hypotheses import NAMES, TABLES
+from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.labels import term_of
+from loracle.diagnosis.matching import Match, without_outdone
 from loracle.diagnosis.mha_forms import problem_of, result
 from loracle.generation import generate
 
@@ -189,6 +193,100 @@ def test_a_first_row_that_is_not_finite_is_named() -> None:
     assert "causal-alignment" in names(failing("lora-mha", "float32", SEED, "output", plant))
     found = names(failing("lora-mha", "float32", SEED, "grad_lora_a_q", plant))
     assert "causal-alignment" not in found
+
+
+def seen_up_to(offset: int) -> Callable[..., torch.Tensor]:
+    def seen(length: int, *, causal: bool, device: torch.device) -> torch.Tensor:
+        everything = torch.ones(length, length, dtype=torch.bool, device=device)
+        return everything.tril(offset) if causal else everything
+
+    return seen
+
+
+@pytest.mark.parametrize("output", ["grad_x", "grad_lora_a_q", "grad_lora_b_k", "grad_lora_a_v"])
+@pytest.mark.parametrize("offset", [-1, 1, 1 << 20])
+def test_a_mask_of_a_backward_pass_that_keeps_the_sums_is_named(offset: int, output: str) -> None:
+    """exp(S - L) with the L of the forward pass, as flash kernels have it; its rows do not add up
+    to one, so it is not the softmax of the wrong mask."""
+
+    def kernel(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+        return run(call, seen_again=seen_up_to(offset), keeps_sums=True)
+
+    evidence = failing("lora-mha", "float32", SEED, output, planted_by(kernel))
+    (found,) = diagnose(evidence)
+    assert found.hypothesis == "causal-alignment"
+    assert "row sums" in found.explanation
+
+
+@pytest.mark.parametrize("m", ["k", "v"])
+def test_a_mean_over_a_group_in_one_of_dk_and_dv_is_named_of_grad_x(m: str) -> None:
+    def into_x(call: LoraMhaCall, n: str, grad: torch.Tensor) -> dict[str, torch.Tensor]:
+        group = call["num_heads"] // call["num_kv_heads"]
+        return project_back(call, n, grad / group if n == m else grad)
+
+    plant = planted_by(lambda call: run(call, back=into_x))
+    (found,) = diagnose(failing("lora-mha", "float32", SEED, "grad_x", plant))
+    assert found.hypothesis == "wrong-head-map"
+    assert (
+        f"the mean in place of the sum over the query heads of a group, in d{m.upper()} alone"
+        in (found.explanation)
+    )
+
+
+def without_scale_in_dk(call: LoraMhaCall) -> dict[str, torch.Tensor]:
+    return run(call, scale_k=lambda scale: 1.0)
+
+
+def mha_in_wider(**call: Any) -> dict[str, torch.Tensor]:
+    """Computed in float32, rounded to the dtype of the call at the end."""
+    wide = {k: v.float() if torch.is_tensor(v) else v for k, v in call.items()}
+    results = without_scale_in_dk(cast(LoraMhaCall, wide))
+    return {name: value.to(call["x"].dtype) for name, value in results.items()}
+
+
+def test_what_fails_by_small_entries_is_compared_there() -> None:
+    """designed:5 has entries of 12.5 and of 0.009: in bfloat16 the rounding of the large ones is
+    twice what the missing scale changes, and by the small ones the case fails."""
+    cases = [f"typical:{i}" for i in range(6)] + ["designed:5"]
+    report = validate(mha_in_wider, "lora-mha", dtype="bfloat16", only_cases=cases)
+    found = [f for f in report.findings if f.output == "grad_x"]
+    assert {f.verdict for f in found} == {"fail", "suspect"}
+    for finding in found:
+        assert [d.hypothesis for d in finding.diagnosis] == ["scale-missing-in-dk"]
+
+
+def large_and_small(small: float, slack: float = 0.06) -> Evidence:
+    """12.46 rounded to bfloat16, and a small entry beyond its bound of 0.01."""
+    case = default_run("lora-mha", "bfloat16", SEED)[0]
+    truth, computed = np.array([12.46, -0.009]), np.array([12.5, small])
+    bound = np.array([0.1, 0.01])
+    return Evidence(MHA, generate(case), "grad_x", computed, truth, slack, "bfloat16", bound)
+
+
+def test_small_entries_speak_for_what_they_are_and_against_all_else() -> None:
+    e = large_and_small(-0.029)
+    mistake = np.array([12.47, -0.029])
+    assert not e.explained_by(mistake)
+    assert e.explained_where_beyond(mistake)
+    for other in ([12.46, -0.009], [12.46, -0.014], [12.3, -0.029], [12.46, 0.02]):
+        assert not e.explained_where_beyond(np.array(other)), other
+    assert not large_and_small(-0.018).explained_where_beyond(mistake)  # no entry is beyond
+    assert not large_and_small(-0.029, slack=0.03).explained_where_beyond(mistake)
+    assert not replace(e, bound=None).explained_where_beyond(mistake)
+
+
+def test_what_another_mistake_fits_far_better_is_not_named_by_small_entries() -> None:
+    e = large_and_small(-0.029)
+
+    def found(values: list[float], hidden: int) -> Match:
+        one = Hypothesis("some", "{output}", "whole", lambda _: np.array(values))
+        return Match(one, 3, 3, 0.5, hidden)
+
+    near, far = found([12.5, -0.029], 1), found([12.47, -0.029], 1)
+    assert without_outdone([far, near], [e] * 3) == [near]
+    assert without_outdone([far], [e] * 3) == [far]
+    shown = found([12.47, -0.029], 0)
+    assert without_outdone([shown, near], [e] * 3) == [shown, near]
 
 
 def test_every_class_is_planted() -> None:

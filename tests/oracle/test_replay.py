@@ -143,15 +143,16 @@ def test_a_finding_comes_again_bit_for_bit(
     assert "wrong-sign" in {d["hypothesis"] for f in saved["findings"] for d in f["diagnosis"]}
 
 
+@pytest.mark.parametrize("called", ["failing", "suspect", "failing or suspect"])
 def test_a_name_that_the_report_gave_counts_the_cases_of_the_report(
-    make_failing: MakeReport,
+    make_failing: MakeReport, called: str
 ) -> None:
     """The cases are not those of the replay, which had too few for a name."""
     found = replace(make_failing().findings[0], diagnosis=())
-    told = "is 0 (explains 52 of 52 failing cases, to 0.1 of what rounding allows)"
+    told = f"is 0 (explains 52 of 52 {called} cases, to 0.1 of what rounding allows)"
     finding = {"diagnosis": [{"hypothesis": "dropped-tail", "explanation": told, "term": None}]}
     (named,) = _named(Outcome(found, [], []), finding).diagnosis
-    assert "explains 52 of 52 failing cases of the report's run, to 0.1 of" in named.explanation
+    assert f"explains 52 of 52 {called} cases of the report's run, to 0.1 of" in named.explanation
 
 
 def test_a_crash_comes_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,10 +199,15 @@ def test_little_evidence_is_said(
 
 
 def test_too_few_numbers_are_not_called_unexplained(make_failing: MakeReport) -> None:
-    suspect = replace(make_failing().findings[2], diagnosis=(), too_few_numbers=True)
+    suspect = replace(
+        make_failing().findings[2], diagnosis=(), too_few_numbers=True, count=2, cases_total=2
+    )
     text = shown(make_failing(findings=[suspect]))
     assert "diagnosis   too few numbers for one: judge more cases" in text
     assert "none of the known mistakes" not in text
+    text = shown(make_failing(findings=[replace(suspect, cases_total=55)]))
+    assert "too few numbers are far enough beyond rounding to tell one" in text
+    assert "judge more cases" not in text
 
 
 def test_where_nothing_was_measured_there_is_no_word_of_evidence(make_failing: MakeReport) -> None:

@@ -38,8 +38,12 @@ def seen_by(length: int, *, causal: bool, device: torch.device) -> Tensor:
 
 def masked_softmax(scores: Tensor, seen: Tensor) -> Tensor:
     """Of the last axis; zero in a row that sees nothing."""
-    f = torch.softmax(scores.masked_fill(~seen, -torch.inf), dim=-1)
+    f = torch.softmax(_hidden(scores, seen), dim=-1)
     return f.masked_fill(~seen, 0.0)
+
+
+def _hidden(scores: Tensor, seen: Tensor) -> Tensor:
+    return scores.masked_fill(~seen, -torch.inf)
 
 
 def score_gradient(f: Tensor, q: Tensor) -> Tensor:
@@ -87,7 +91,8 @@ class MhaSteps:
     """reads, adds: the head of keys of every query head, forward and where dK and dV are added up.
     gathered: that sum, of the gradient by query head, `adds` and the number of heads of keys.
     seen, seen_again: of the length and of whether a mask is asked for, in the forward and in the
-    backward pass, which is that of the forward one if None. softmax, score_gradient: of scores and
+    backward pass, which is that of the forward one if None; keeps_sums: there with the log-sum-exp
+    and <f, q> of the forward pass, not with a softmax anew. softmax, score_gradient: of scores and
     what is seen, of f and q. scale_q, scale_k: what softmax_scale is multiplied by in dQ and dK.
     for_keys: of p, what dK multiplies Q by.
     project, back: a layer, forward and backward."""
@@ -97,6 +102,7 @@ class MhaSteps:
     gathered: Callable[[Tensor, list[int], int], Tensor] = _gathered
     seen: Callable[..., Tensor] = seen_by
     seen_again: Callable[..., Tensor] | None = None
+    keeps_sums: bool = False
     softmax: Callable[[Tensor, Tensor], Tensor] = masked_softmax
     score_gradient: Callable[[Tensor, Tensor], Tensor] = score_gradient
     scale_q: Callable[[float], float] = float
@@ -132,9 +138,18 @@ def run(call: LoraMhaCall, steps: MhaSteps = EXACT, **changes: object) -> Output
     where = {"causal": call["causal"], "device": scores.device}
     f = steps.softmax(scores, steps.seen(length, **where))
     output = f @ v
-    if steps.seen_again is not None:
+    into_f = upstream @ v.mT
+    if steps.seen_again is None:
+        p = steps.score_gradient(f, into_f)
+    elif not steps.keeps_sums:
         f = steps.softmax(scores, steps.seen_again(length, **where))
-    p = steps.score_gradient(f, upstream @ v.mT)
+        p = steps.score_gradient(f, into_f)
+    else:
+        wide = scores.to(torch.promote_types(scores.dtype, torch.float32))  # as L is kept
+        log_sums = _hidden(wide, steps.seen(length, **where)).logsumexp(dim=-1, keepdim=True)
+        correction = (upstream * output).sum(dim=-1, keepdim=True)
+        f = torch.exp(_hidden(wide, steps.seen_again(length, **where)) - log_sums).to(scores.dtype)
+        p = f * (into_f - correction)
     adds = steps.adds(heads, kv_heads)
     grads = {
         "q": steps.scale_q(scale) * (p @ k),

@@ -48,7 +48,9 @@ class Evidence:
     computed and truth: arrays of the output's shape, float64. slack: the largest absolute error
     that an honest kernel of this output may have here (the smaller of calibrated tolerance and
     proven bound); a hypothesis explains the case if it comes that close, allowance for its own
-    scale made. dtype: the storage format the kernel was judged in.
+    scale made. dtype: the storage format the kernel was judged in. bound: what the result was
+    judged by, entrywise, where that is known: a case may fail by small entries of which the slack,
+    that of the largest, says nothing.
     """
 
     contract: Contract
@@ -58,6 +60,7 @@ class Evidence:
     truth: Array
     slack: float
     dtype: str
+    bound: Array | None = None
 
     @cached_property
     def finite(self) -> bool:
@@ -101,6 +104,18 @@ class Evidence:
         ):
             return True
         return self.closeness(hypothesis, factor) <= _CLOSE
+
+    def explained_where_beyond(self, hypothesis: Array, factor: float = 1.0) -> bool:
+        """The same of the entries that are beyond their bounds, in units of these, where the
+        largest error is within the slack: then the largest entries differ by their roundings, be
+        it from the hypothesis or from the truth, and do not tell which of the two it is."""
+        if self.bound is None or self.clarity() > 1 or not self._distance(hypothesis) <= self.slack:
+            return False
+        error, near = np.abs(self.computed - self.truth), np.abs(self.computed - hypothesis)
+        beyond = error > self.bound
+        allowed = _CLOSE * min(abs(factor), 1.0) * self.bound
+        closer = (near <= _CLOSER * error) & (near <= allowed)
+        return bool(beyond.any() and closer[beyond].all())
 
     def allows(self, hypothesis: Array, factor: float = 1.0) -> bool:
         """Whether the result may be that of the hypothesis, up to rounding, whatever it is to the

@@ -11,7 +11,16 @@ from loracle.diagnosis.fitted import constant_factor
 from loracle.diagnosis.hypotheses import table_of
 from loracle.diagnosis.hypothesis import Hypothesis
 from loracle.diagnosis.labels import term_of
-from loracle.diagnosis.matching import Match, count, explains, match, probes, said, say_enough
+from loracle.diagnosis.matching import (
+    Match,
+    count,
+    explains,
+    match,
+    probes,
+    said,
+    say_enough,
+    without_outdone,
+)
 from loracle.diagnosis.pairs import pairs
 from loracle.report import Diagnosis
 
@@ -72,7 +81,7 @@ def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
         return ()
     table, first = table_of(failing[0].contract.name), failing[0]
     multiple = constant_factor([e for e in failing if e.truth.any()])
-    found = _matches(table.mistakes, failing)
+    found = without_outdone(_matches(table.mistakes, failing), failing)
     if found:
         named = tuple(
             _diagnosis(one, first, _next_best(one.hypothesis, table.mistakes, found, failing))

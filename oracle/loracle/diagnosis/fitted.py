@@ -15,6 +15,9 @@ from loracle.report import Diagnosis
 
 __all__ = ["constant_factor"]
 
+_ALIKE = 0.05
+"""Factors of cases that differ by no more of their mean are called one, with its range."""
+
 
 @np.errstate(invalid="ignore", over="ignore")  # of results near the largest number: no multiple
 def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
@@ -44,6 +47,10 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     listed = list(dict.fromkeys(f"{factor:.4g}" for factor in factors))
     if len(listed) < 2:
         return ()
+    low, high = min(factors), max(factors)
+    if high - low <= _ALIKE * abs(common):
+        text = f"{output} is the true value times {low:.4g} to {high:.4g}, by case"
+        return (Diagnosis("constant-factor", text),)
     few = ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
     text = f"{output} is a multiple of the true value, by a factor that varies: {few}"
     return (Diagnosis("constant-factor", text),)

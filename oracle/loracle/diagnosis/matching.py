@@ -11,7 +11,7 @@ import numpy.typing as npt
 from loracle.diagnosis.evidence import Evidence
 from loracle.diagnosis.hypothesis import Hypothesis
 
-__all__ = ["Match", "count", "explains", "match", "probes", "said", "say_enough"]
+__all__ = ["Match", "count", "explains", "match", "probes", "said", "say_enough", "without_outdone"]
 
 Array = npt.NDArray[np.float64]
 
@@ -35,12 +35,14 @@ _ECHOED = 0.75
 @dataclass(frozen=True)
 class Match:
     """explained of total cases: all, but for the pattern of a rounding. closeness: the largest
-    distance in them, in units of slack."""
+    distance in them, in units of slack. hidden: in so many of them the largest entries do not tell
+    it from the truth (`Evidence.explained_where_beyond`)."""
 
     hypothesis: Hypothesis
     explained: int
     total: int
     closeness: float
+    hidden: int = 0
 
 
 def probes(failing: Sequence[Evidence], number: int = _PROBES) -> list[Evidence]:
@@ -68,27 +70,47 @@ def count(hypothesis: Hypothesis, cases: Sequence[Evidence]) -> int:
 
 
 def match(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> Match | None:
-    """None unless it explains every case, and these say enough."""
-    explained, worst, bits, blank = 0, 0.0, 0.0, True
+    """None unless it explains every case, and these say enough; one in which the largest entries do
+    not tell it from the truth says nothing for it."""
+    hidden, worst, bits, blank = 0, 0.0, 0.0, True
+    telling: list[Evidence] = []
     for evidence in failing:
         wrong = hypothesis.wrong_truth(evidence)
-        if wrong is not None and _is_near(hypothesis, wrong, evidence):
-            explained += 1
+        if wrong is not None and _is_near_overall(hypothesis, wrong, evidence):
+            telling.append(evidence)
             echo = evidence.bits_of_echo(wrong) if hypothesis.echo else 0.0
             bits += max(evidence.bits(wrong), echo)
             worst = max(worst, evidence.closeness(wrong, hypothesis.factor_in(evidence)))
             blank = blank and not (np.isfinite(wrong) & (wrong != 0)).any()
+        elif wrong is not None and _is_near(hypothesis, wrong, evidence):
+            hidden += 1
         elif not hypothesis.echo:
             return None
+    explained = len(telling)
     if explained < hypothesis.fewest or (blank and not hypothesis.blank):
         return None
     if not say_enough(explained, bits):
         return None
-    if hypothesis.telling is not None and not any(map(hypothesis.telling, failing)):
+    if hypothesis.telling is not None and not any(map(hypothesis.telling, telling)):
         return None
     if hypothesis.echo and explained < _ECHOED * len(failing):
         return None
-    return Match(hypothesis, explained, len(failing), worst)
+    return Match(hypothesis, explained + hidden, len(failing), worst, hidden)
+
+
+def without_outdone(found: Sequence[Match], failing: Sequence[Evidence]) -> list[Match]:
+    """Those with hidden cases only if no other leans toward the results by so much more as would
+    be a diagnosis: what is compared in a few small entries may be another mistake as well."""
+    if len(found) < 2 or not any(one.hidden for one in found):
+        return list(found)
+    leans = [_lean(one.hypothesis, failing) for one in found]
+    least = max(leans) - _LEAST_BITS
+    return [one for one, lean in zip(found, leans, strict=True) if not one.hidden or lean > least]
+
+
+def _lean(hypothesis: Hypothesis, failing: Sequence[Evidence]) -> float:
+    wrongs = [(evidence, hypothesis.wrong_truth(evidence)) for evidence in failing]
+    return sum(evidence.lean(wrong) for evidence, wrong in wrongs if wrong is not None)
 
 
 def say_enough(cases: int, bits: float) -> bool:
@@ -97,6 +119,13 @@ def say_enough(cases: int, bits: float) -> bool:
 
 
 def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
+    if _is_near_overall(hypothesis, wrong, evidence):
+        return True
+    factor = hypothesis.factor_in(evidence)
+    return not hypothesis.echo and evidence.explained_where_beyond(wrong, factor)
+
+
+def _is_near_overall(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
     if hypothesis.echo and evidence.echoed_by(wrong):
         return True
     return evidence.explained_by(wrong, hypothesis.factor_in(evidence))

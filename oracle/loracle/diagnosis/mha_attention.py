@@ -110,13 +110,24 @@ def _map(words: str, head_map: Map) -> tuple[Hypothesis, ...]:
     )
 
 
-def _group(words: str, gathered: Callable[[Array, Problem], Array]) -> Hypothesis:
-    return deviating(
-        _HEADS,
-        f"{{output}} has {words} in place of the sum over the query heads of a group",
-        "heads",
-        lambda problem: Steps(gathered=gathered) if problem.group > 1 else None,
-        outputs=_KEYS,
+def _group(words: str, gathered: Callable[[Array, Problem], Array]) -> tuple[Hypothesis, ...]:
+    """In dK and dV, or in one of them, which grad_x tells."""
+
+    def wrong(which: str, where: str, outputs: str) -> Hypothesis:
+        return deviating(
+            _HEADS,
+            f"{{output}} has {words} in place of the sum over the query heads of a group{where}",
+            "heads",
+            lambda problem: (
+                Steps(gathered=gathered, gathered_in=which) if problem.group > 1 else None
+            ),
+            outputs=outputs,
+        )
+
+    return (
+        wrong("kv", "", _KEYS),
+        wrong("k", ", in dK alone", "grad_x"),
+        wrong("v", ", in dV alone", "grad_x"),
     )
 
 
@@ -125,9 +136,9 @@ MHA_HEADS: tuple[Hypothesis, ...] = (
     *_map("h % (num_heads / num_kv_heads)", _within_group),
     *_map("h // num_kv_heads", _over_kv_heads),
     *_map("0", _first),
-    _group("the last head's gradient", _one_of_group(-1)),
-    _group("the first head's gradient", _one_of_group(0)),
-    _group("the mean", _mean_of_group),
+    *_group("the last head's gradient", _one_of_group(-1)),
+    *_group("the first head's gradient", _one_of_group(0)),
+    *_group("the mean", _mean_of_group),
 )
 
 _WRONG_SCALE = "wrong-softmax-scale"

@@ -127,6 +127,23 @@ def gradient_of_scores(f: Array, q: Array) -> Array:
     return np.asarray(f * (q - (f * q).sum(axis=-1, keepdims=True)))
 
 
+def _by_sums_of(scores: Array, summed: Mask, seen: Mask) -> Array:
+    """exp(S - L) over the keys that are seen, L being log-sum-exp over those that are summed."""
+    hidden = np.where(summed, scores, -np.inf)
+    largest = hidden.max(axis=-1, keepdims=True)
+    log_sums = largest + np.log(np.exp(hidden - largest).sum(axis=-1, keepdims=True))
+    return np.asarray(np.exp(np.where(seen, scores, -np.inf) - log_sums))
+
+
+def _corrected_by(known: Array) -> Callable[[Array, Array], Array]:
+    """f o (q - <known, q>), which is f o (q - <dO, O>) if O = known V."""
+
+    def gradient(f: Array, q: Array) -> Array:
+        return np.asarray(f * (q - (known * q).sum(axis=-1, keepdims=True)))
+
+    return gradient
+
+
 def _gathered(grad: Array, problem: Problem) -> Array:
     """What the heads of a group give to the head of keys that they read, added up."""
     by_group = grad.reshape(*grad.shape[:2], problem.kv_heads, problem.group, -1)
@@ -148,16 +165,20 @@ def _same(array: Array) -> Array:
 @dataclass(frozen=True)
 class Steps:
     """reads: of every query head the head of keys. gathered: of dK or dV by query head, those by
-    head of keys. seen: which keys (columns) a query (row) sees; seen_again: in a backward pass that
-    computes f anew. softmax: of scores and seen. score_gradient: of f and q. scale_q, scale_k: what
-    p K and p^T Q are multiplied by. for_keys, for_values: of p and of f, what stands transposed in
+    head of keys; gathered_in: in which of them, the other being right. seen: which keys (columns) a
+    query (row) sees; seen_again: in a backward pass that computes f anew; keeps_sums: with the row
+    sums and the <f, q> of the forward pass, as those that keep log-sum-exp and <dO, O> do. softmax:
+    of scores and seen. score_gradient: of f and q. scale_q, scale_k: what p K and p^T Q are
+    multiplied by. for_keys, for_values: of p and of f, what stands transposed in
     dK and dV. parts: what q, k and v give to grad_x, as factors. stored: of the name of an
     intermediate (Q, K, V, S, f, q, p, dQ, dK, dV) and the intermediate, as it is kept."""
 
     reads: Callable[[Problem], list[int]] = _reads
     gathered: Callable[[Array, Problem], Array] = _gathered
+    gathered_in: str = "kv"
     seen: Callable[[Problem], Mask] = right_mask
     seen_again: Callable[[Problem], Mask] | None = None
+    keeps_sums: bool = False
     softmax: Callable[[Array, Mask], Array] = attend
     score_gradient: Callable[[Array, Array], Array] = gradient_of_scores
     scale_q: Callable[[Problem], float] = _scale
@@ -166,6 +187,10 @@ class Steps:
     for_values: Callable[[Array], Array] = _same
     parts: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys("qkv", 1.0))
     stored: Callable[[str, Array], Array] = _as_it_is
+
+    def gathers(self, m: str) -> Callable[[Array, Problem], Array]:
+        """How dK or dV (m is k or v) is added up."""
+        return self.gathered if m in self.gathered_in else _gathered
 
 
 EXACT = Steps()
@@ -195,19 +220,23 @@ def result(
     if output == "output":
         attended = np.einsum("bhij,bjhd->bihd", f, v)
         return np.asarray(attended.reshape(*attended.shape[:2], -1))
-    if steps.seen_again is not None:
+    score_gradient = steps.score_gradient
+    if steps.seen_again is not None and steps.keeps_sums:
+        score_gradient = _corrected_by(f)
+        f = _by_sums_of(scores, steps.seen(forward), steps.seen_again(forward))
+    elif steps.seen_again is not None:
         f = steps.softmax(scores, steps.seen_again(forward))
     upstream = backward.upstream
     grads: dict[str, Array] = {}
     if output[-1] in "qkx":
-        p = steps.score_gradient(f, stored("q", np.einsum("bihd,bjhd->bhij", upstream, v)))
+        p = score_gradient(f, stored("q", np.einsum("bihd,bjhd->bhij", upstream, v)))
         p = stored("p", p)
         grads["q"] = steps.scale_q(backward) * np.einsum("bhij,bjhd->bihd", p, k)
         into_keys = steps.scale_k(backward) * np.einsum("bhij,bihd->bjhd", steps.for_keys(p), q)
-        grads["k"] = steps.gathered(into_keys, forward)
+        grads["k"] = steps.gathers("k")(into_keys, forward)
     if output[-1] in "vx":
         into_values = np.einsum("bhij,bihd->bjhd", steps.for_values(f), upstream)
-        grads["v"] = steps.gathered(into_values, forward)
+        grads["v"] = steps.gathers("v")(into_values, forward)
     grads = {m: stored(f"d{m.upper()}", grad) for m, grad in grads.items()}
     flat = {m: grad.reshape(-1, grad.shape[2] * grad.shape[3]) for m, grad in grads.items()}
     if output == "grad_x":

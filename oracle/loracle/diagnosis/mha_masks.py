@@ -57,6 +57,17 @@ def _mask(words: str, causal: bool, seen: Callable[[Problem], Mask]) -> tuple[Hy
         # One query that sees itself is the same under most masks, but not under j < i.
         return problem.causal == causal and not np.array_equal(seen(problem), right_mask(problem))
 
+    def again(keeps_sums: bool, after: str) -> Hypothesis:
+        return deviating(
+            _MASK,
+            f"{{output}} is what {words} gives in the backward pass alone, {after}",
+            "mask",
+            lambda problem: (
+                Steps(seen_again=seen, keeps_sums=keeps_sums) if applies(problem) else None
+            ),
+            outputs="_q _k _v grad_x",
+        )
+
     return (
         deviating(
             _MASK,
@@ -64,13 +75,8 @@ def _mask(words: str, causal: bool, seen: Callable[[Problem], Mask]) -> tuple[Hy
             "mask",
             lambda problem: Steps(seen=seen) if applies(problem) else None,
         ),
-        deviating(
-            _MASK,
-            f"{{output}} is what {words} gives in the backward pass alone",
-            "mask",
-            lambda problem: Steps(seen_again=seen) if applies(problem) else None,
-            outputs="_q _k _v grad_x",
-        ),
+        again(False, "which computes the softmax anew"),
+        again(True, "with the row sums (log-sum-exp) and <dO, O> of the forward pass"),
     )
 
 

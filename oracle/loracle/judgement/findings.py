@@ -150,7 +150,7 @@ class Collector:
         """All findings, diagnosed, worst first; those of the bias test if across_cases is set."""
         structural = [self._structural_finding(s) for s in self._structural.values()]
         diagnoses = {
-            output: diagnose([evidence for _, evidence in kept])
+            output: self._counted(output, diagnose([evidence for _, evidence in kept]))
             for output, kept in self._failing.items()
         }
         too_few = {
@@ -175,6 +175,17 @@ class Collector:
         ]
         everything = [*structural, *judged, *biased]
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
+
+    def _counted(self, output: str, found: tuple[Diagnosis, ...]) -> tuple[Diagnosis, ...]:
+        """With a word on the cases that are counted in it where some of them are suspect, and a
+        finding, which counts those of one verdict, has fewer."""
+        if (output, "suspect") not in self._groups:
+            return found
+        called = "failing or suspect" if (output, "fail") in self._groups else "suspect"
+        return tuple(
+            replace(d, explanation=d.explanation.replace(" failing cases,", f" {called} cases,"))
+            for d in found
+        )
 
     def _decided(
         self, reference: CaseReference, observation: Observation
@@ -301,7 +312,9 @@ class Collector:
             slack = max(slack, judged.promise.limit)
         truth = reference.truth[output].mid
         inputs, dtype = reference.inputs, reference.case.dtype
-        evidence = Evidence(self.contract, inputs, output, computed, truth, slack, dtype)
+        evidence = Evidence(
+            self.contract, inputs, output, computed, truth, slack, dtype, judged.bound
+        )
         kept = self._failing.setdefault(output, [])
         kept.append((judgement.error_to_tolerance, evidence))
         kept.sort(key=lambda pair: pair[0], reverse=True)

@@ -92,6 +92,8 @@ def subject(finding: Finding) -> str:
 
 def undiagnosed(finding: Finding) -> str:
     """What is said of a finding without a diagnosis."""
+    if finding.too_few_numbers and finding.count < finding.cases_total:
+        return "too few numbers are far enough beyond rounding to tell one"
     if finding.too_few_numbers:
         return "too few numbers for one: judge more cases"
     return "none of the known mistakes explains it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,8 @@ def _named(outcome: Outcome, finding: dict[str, Any]) -> Finding:
 
 def _of_the_report(explanation: str) -> str:
     """The cases that are counted in it are not those of the replay."""
-    return explanation.replace(" failing cases,", " failing cases of the report's run,")
+    counted = r"(explains \d+ of \d+ (?:failing|suspect|failing or suspect) cases),"
+    return re.sub(counted, r"\1 of the report's run,", explanation)
 
 
 def _conclusion(

@@ -68,6 +68,8 @@ def _findings(report: Mapping[str, Any]) -> list[str]:
 
 
 def _undiagnosed(finding: Mapping[str, Any]) -> str:
+    if finding.get("too_few_numbers") and finding["count"] < finding["cases_total"]:
+        return "- too few numbers are far enough beyond rounding to tell a mistake by"
     if finding.get("too_few_numbers"):
         return "- too few numbers for a diagnosis: judge more cases"
     return "- none of the known mistakes explains it"

@@ -21,9 +21,11 @@ __all__ = [
     "causal_mask_missing_in_backward",
     "causal_mask_one_too_late",
     "causal_mask_strict",
+    "causal_mask_strict_in_backward",
     "correction_along_wrong_axis",
     "correction_missing",
     "group_gradient_averaged",
+    "group_gradient_of_keys_averaged",
     "group_gradient_overwritten",
     "heads_read_first",
     "heads_read_modulo",
@@ -86,6 +88,13 @@ def group_gradient_averaged(**call: Unpack[LoraMhaCall]) -> Outputs:
 
 
 @kernel
+def group_gradient_of_keys_averaged(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """The mean over a group in place of its sum in dK, not in dV."""
+    group = call["num_heads"] // call["num_kv_heads"]
+    return run(call, scale_k=lambda scale: scale / group)
+
+
+@kernel
 def causal_mask_ignored(**call: Unpack[LoraMhaCall]) -> Outputs:
     """causal does not enter."""
     return run(cast(LoraMhaCall, {**call, "causal": False}))
@@ -126,6 +135,13 @@ def causal_mask_missing_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
     return run(
         call, seen_again=lambda length, causal, device: seen_by(length, causal=False, device=device)
     )
+
+
+@kernel
+def causal_mask_strict_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """j < i in a backward pass which, like flash attention's, keeps the log-sum-exp and the
+    output of the forward pass."""
+    return run(call, seen_again=partial(_offset, -1), keeps_sums=True)
 
 
 @kernel
