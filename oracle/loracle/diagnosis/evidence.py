@@ -25,8 +25,9 @@ _CLOSER = 0.6
 
 _MUCH_CLOSER = 1 / 32
 _FEW_ROUNDINGS = 16
-"""Distance over that to the truth, and over unit roundoff times the hypothesis, at most, where the
-hypothesis is so much larger than the truth that the slack says nothing of its errors."""
+"""Distance over that to the truth, and over unit roundoff times the hypothesis (`_roundings_of`),
+at most, where the hypothesis is so much larger than the truth that the slack says nothing of its
+errors; of exponentials of which a rounding is larger than the truth, to be closer is enough."""
 
 _MOST_GROWTH = 16.0
 """The slack grows with the hypothesis no further: a truth that is smaller still has cancelled, and
@@ -89,9 +90,12 @@ class Evidence:
             slack = min(slack, slack * abs(factor) + self._lost_near_zero)
         return self._distance(hypothesis) / max(slack, 1e-300)
 
-    def explained_by(self, hypothesis: Array, factor: float = 1.0) -> bool:
+    def explained_by(
+        self, hypothesis: Array, factor: float = 1.0, *, exponential: bool = False
+    ) -> bool:
         """Whether the result is what the hypothesis gives, up to rounding, and clearly closer to it
-        than to the truth. factor: see `closeness`.
+        than to the truth. factor: see `closeness`. exponential: the hypothesis is large by an
+        exponential that no sum divides.
 
         Up to rounding: by the slack, or, as the terms of a hypothesis may be much larger than those
         of the truth, by a few roundings of its largest entry, if it is that much closer.
@@ -99,9 +103,11 @@ class Evidence:
         near = self._distance(hypothesis)
         if not near <= _CLOSER * self._error:
             return False
-        if near <= _MUCH_CLOSER * self._error and near <= self._few_roundings * _largest(
-            hypothesis
-        ):
+        largest = _largest(hypothesis)
+        exponential = exponential and bool(self.truth.any())
+        dwarfs = exponential and largest * self._unit_roundoff > self._largest_truth
+        much_closer = dwarfs or near <= _MUCH_CLOSER * self._error
+        if much_closer and near <= self._roundings_of(largest, exponential=exponential):
             return True
         return self.closeness(hypothesis, factor) <= _CLOSE
 
@@ -182,9 +188,15 @@ class Evidence:
             product = float((self.computed * hypothesis).sum())
         return product / norm if 0 < norm < math.inf and math.isfinite(product) else None
 
+    def _roundings_of(self, largest: float, *, exponential: bool) -> float:
+        """A few roundings of a number. exp(t) has t times the relative error of t, which is at
+        least the logarithm of how much larger than the truth the number is."""
+        growth = math.log(max(largest / self._largest_truth, 1.0)) if exponential else 0.0
+        return _FEW_ROUNDINGS * self._unit_roundoff * (1 + growth) * largest
+
     @property
-    def _few_roundings(self) -> float:
-        return _FEW_ROUNDINGS * FORMATS[self.dtype].unit_roundoff
+    def _unit_roundoff(self) -> float:
+        return FORMATS[self.dtype].unit_roundoff
 
     @property
     def _lost_near_zero(self) -> float:

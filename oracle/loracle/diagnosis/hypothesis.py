@@ -24,6 +24,7 @@ class Hypothesis:
 
     factor: of a mistake that multiplies the truth, the factor, None where it does not apply.
     non_finite: the mistake makes results that are not finite; others are not compared with such.
+    exponential: it leaves exponentials that no sum divides, whose roundings are larger than others.
     blank: it may be named although every entry is zero, or not finite, in every case; for the
     others that would be a coincidence. echo: the errors are compared as a pattern, which a few
     entries may miss (`Evidence.echoed_by`). fewest: cases that it must explain. telling: whether a
@@ -36,6 +37,7 @@ class Hypothesis:
     wrong_truth: Callable[[Evidence], Array | None]
     factor: Callable[[Evidence], float | None] | None = None
     non_finite: bool = False
+    exponential: bool = False
     blank: bool = False
     echo: bool = False
     fewest: int = 1

@@ -128,7 +128,8 @@ def _is_near(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
 def _is_near_overall(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -> bool:
     if hypothesis.echo and evidence.echoed_by(wrong):
         return True
-    return evidence.explained_by(wrong, hypothesis.factor_in(evidence))
+    factor = hypothesis.factor_in(evidence)
+    return evidence.explained_by(wrong, factor, exponential=hypothesis.exponential)
 
 
 def said(found: Match, more: str) -> str:

@@ -296,6 +296,7 @@ def deviating(
     steps: Callable[[Problem], Steps | None],
     *,
     outputs: str = "",
+    exponential: bool = False,
 ) -> Hypothesis:
     """The result of the right problem with other steps; None where they change nothing."""
 
@@ -309,4 +310,4 @@ def deviating(
         with np.errstate(all="ignore"):
             return result(evidence.output, problem, wrong)
 
-    return Hypothesis(name, explanation, term, wrong_truth)
+    return Hypothesis(name, explanation, term, wrong_truth, exponential=exponential)

@@ -66,6 +66,7 @@ def _mask(words: str, causal: bool, seen: Callable[[Problem], Mask]) -> tuple[Hy
                 Steps(seen_again=seen, keeps_sums=keeps_sums) if applies(problem) else None
             ),
             outputs="_q _k _v grad_x",
+            exponential=keeps_sums,
         )
 
     return (

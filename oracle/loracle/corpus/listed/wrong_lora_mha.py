@@ -128,8 +128,8 @@ WRONG_LORA_MHA: tuple[WrongKernel, ...] = (
     ),
     _core(
         "causal-alignment",
-        "causal_mask_strict_in_backward",
-        "The mask is j < i in the backward pass alone, which keeps the log-sum-exp.",
+        "causal_mask_one_too_late_in_backward",
+        "The mask is j <= i + 1 in the backward pass alone, which keeps the log-sum-exp.",
         "algebra: p = f o (q - <f, q>) with the f of the forward pass",
         hypotheses=("causal-alignment",),
         outputs=_GRADIENTS,

@@ -20,8 +20,8 @@ __all__ = [
     "causal_mask_left_on",
     "causal_mask_missing_in_backward",
     "causal_mask_one_too_late",
+    "causal_mask_one_too_late_in_backward",
     "causal_mask_strict",
-    "causal_mask_strict_in_backward",
     "correction_along_wrong_axis",
     "correction_missing",
     "group_gradient_averaged",
@@ -138,10 +138,10 @@ def causal_mask_missing_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
 
 
 @kernel
-def causal_mask_strict_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
-    """j < i in a backward pass which, like flash attention's, keeps the log-sum-exp and the
+def causal_mask_one_too_late_in_backward(**call: Unpack[LoraMhaCall]) -> Outputs:
+    """j <= i + 1 in a backward pass which, like flash attention's, keeps the log-sum-exp and the
     output of the forward pass."""
-    return run(call, seen_again=partial(_offset, -1), keeps_sums=True)
+    return run(call, seen_again=partial(_offset, 1), keeps_sums=True)
 
 
 @kernel
