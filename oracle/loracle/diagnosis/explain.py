@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from loracle.diagnosis.coarser_machine import coarser_machine
 from loracle.diagnosis.evidence import Evidence
@@ -28,6 +28,9 @@ __all__ = ["are_too_few", "diagnose"]
 
 _PROBES_FOR_NEXT = 2
 """Cases on which the next best is looked for; then it is counted over all."""
+
+Ask = Callable[[Hypothesis, Evidence], bool]
+"""Whether a hypothesis explains a case."""
 
 _MOST_CASES = 64
 """Failing cases that are compared; more would only cost time."""
@@ -80,11 +83,12 @@ def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     if not failing:
         return ()
     table, first = table_of(failing[0].contract.name), failing[0]
+    ask = _once(explains)
     multiple = constant_factor([e for e in failing if e.truth.any()])
-    found = without_outdone(_matches(table.mistakes, failing), failing)
+    found = without_outdone(_matches(table.mistakes, failing, ask), failing)
     if found:
         named = tuple(
-            _diagnosis(one, first, _next_best(one.hypothesis, table.mistakes, found, failing))
+            _diagnosis(one, first, _next_best(one.hypothesis, table.mistakes, found, failing, ask))
             for one in found
         )
         return (*named, *multiple)
@@ -97,12 +101,28 @@ def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     return coarser_machine(failing)
 
 
-def _matches(hypotheses: Sequence[Hypothesis], failing: Sequence[Evidence]) -> list[Match]:
+def _once(ask: Ask) -> Ask:
+    """The same, which remembers its answers: the next best is looked for in the cases by which the
+    others were rejected."""
+    answers: dict[tuple[Hypothesis, int], bool] = {}
+
+    def remembered(hypothesis: Hypothesis, evidence: Evidence) -> bool:
+        key = hypothesis, id(evidence)
+        if key not in answers:
+            answers[key] = ask(hypothesis, evidence)
+        return answers[key]
+
+    return remembered
+
+
+def _matches(
+    hypotheses: Sequence[Hypothesis], failing: Sequence[Evidence], ask: Ask = explains
+) -> list[Match]:
     """One per name, in the order of the table."""
     few = probes(failing)
     found: dict[str, Match] = {}
     for hypothesis in hypotheses:
-        if _rejected(hypothesis, few):
+        if _rejected(hypothesis, few, ask):
             continue
         matched = match(hypothesis, failing)
         if matched is None:
@@ -116,11 +136,11 @@ def _matches(hypotheses: Sequence[Hypothesis], failing: Sequence[Evidence]) -> l
     return list(found.values())
 
 
-def _rejected(hypothesis: Hypothesis, few: Sequence[Evidence]) -> bool:
+def _rejected(hypothesis: Hypothesis, few: Sequence[Evidence], ask: Ask) -> bool:
     """Whether it is contradicted by one of a few cases; a pattern of roundings, by all of them."""
     if hypothesis.echo:
-        return not any(explains(hypothesis, evidence) for evidence in few)
-    return not all(explains(hypothesis, evidence) for evidence in few)
+        return not any(ask(hypothesis, evidence) for evidence in few)
+    return not all(ask(hypothesis, evidence) for evidence in few)
 
 
 def _diagnosis(found: Match, of: Evidence, next_best: str) -> Diagnosis:
@@ -134,13 +154,14 @@ def _next_best(
     mistakes: Sequence[Hypothesis],
     found: Sequence[Match],
     failing: Sequence[Evidence],
+    ask: Ask,
 ) -> str:
     """Of the other classes, the one that explains most of the cases."""
     others = [one.hypothesis.name for one in found if one.hypothesis.name != best.name]
     if others:
         return f"{' and '.join(others[:2])} {'does' if len(others) == 1 else 'do'} too"
     few = probes(failing, _PROBES_FOR_NEXT)
-    counted = [(count(h, few), h) for h in mistakes if h.name != best.name]
+    counted = [(sum(ask(h, e) for e in few), h) for h in mistakes if h.name != best.name]
     most, runner = max(counted, key=lambda pair: pair[0])
     return f"next best {runner.name}, in {count(runner, failing) if most else 0}"
 
