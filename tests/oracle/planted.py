@@ -180,3 +180,7 @@ def scaled(tensors: str, factor: float) -> Plant:
 
 def coarse(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.bfloat16).to(tensor.dtype)
+
+
+def per_scaling(known: dict[str, float]) -> float:
+    return 1 / known["scaling"]
