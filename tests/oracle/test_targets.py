@@ -184,6 +184,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
         ("import json\njson.loads('{')", " at mine.py:2"),
         ("import loracle\nloracle.declare(unsupported=['tinny'])", "mean tiny? at mine.py:2"),
         ("import loracle\n\nloracle.declare(output=['y'])", "mean outputs? at mine.py:3"),
+        ("import loracle\nloracle.declare(plan='mergd')", "mean merged? at mine.py:2"),
         ("import no_such_module_at_all", " at mine.py:1"),
         ("x = 1\nx = = 2", "SyntaxError: invalid syntax at mine.py:2"),
         ("import broken_sibling", "SyntaxError: invalid syntax at broken_sibling.py:3"),

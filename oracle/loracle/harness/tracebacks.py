@@ -17,7 +17,8 @@ __all__ = ["describe_exception", "place_of_death"]
 
 _HARNESS = os.path.dirname(os.path.abspath(__file__))
 _REFUSING = frozenset(
-    os.path.join(os.path.dirname(_HARNESS), file) for file in ("declaration.py", "errors.py")
+    os.path.join(os.path.dirname(_HARNESS), file)
+    for file in ("declaration.py", "errors.py", "plans.py")
 )
 """They refuse what the user's file declares: the place is there."""
 _FATAL_LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in ', re.MULTILINE)
