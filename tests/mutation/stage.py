@@ -21,6 +21,7 @@ HELPERS = (
     "tests/oracle/case_digests.py",
     "tests/oracle/conftest.py",
     "tests/oracle/core_cases.py",
+    "tests/oracle/fake_validation.py",
     "tests/oracle/other_evaluations.py",
     "tests/oracle/selftest_outcomes.py",
 )

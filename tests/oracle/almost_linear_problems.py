@@ -16,6 +16,7 @@ from torch import Tensor
 
 from loracle.kernels.almost_linear import (
     Gradients,
+    OutOfReach,
     aloragc_gradients,
     lora_attention_gradients,
 )
@@ -27,6 +28,7 @@ from loracle_reference.natural_scale import aloragc_natural_scale, lora_attentio
 
 Array = npt.NDArray[np.float64]
 
+CONTRACTS = ["aloragc", "lora-attention"]
 ATTENTION_SHAPES = {
     "x_q": "Ld",
     "x_k": "Md",
@@ -216,3 +218,42 @@ def _adapted(size: float) -> dict[str, Tensor]:
 
 def _column(*entries: float) -> Tensor:
     return torch.tensor(entries, dtype=torch.float64)[:, None]
+
+
+def checked(instance: Instance, *, epsilon: float, **options: Any) -> bool:
+    """Whether the accuracy is in reach; fails where a promise of the certificate does not hold."""
+    try:
+        result = instance.solve(epsilon=epsilon, **options)
+    except OutOfReach:
+        return False
+    said = complaints(result, instance.truth, epsilon)
+    assert said == [], said
+    assert result.certificate is not None
+    if options.get("promise", "probabilities") == "probabilities":
+        assert result.certificate.probability_error <= epsilon
+    return True
+
+
+def heads_of(instances: list[Instance]) -> dict[str, Tensor]:
+    return {
+        name: torch.stack([i.tensors[name] for i in instances]) for name in instances[0].tensors
+    }
+
+
+@dataclass(frozen=True)
+class Attained:
+    """A problem of which the named outputs' certificates are attained but for a tenth."""
+
+    instance: Instance
+    epsilon: float
+    outputs: tuple[str, ...]
+
+
+ATTAINED = {
+    "second moments": Attained(outlier(0.03125 * (1 - 2.0**-30), 1000), 0.03, QK_OUTPUTS),
+    "residual": Attained(clusters(0.03125 * (1 - 2.0**-30), 10, None), 1e-5, QK_OUTPUTS),
+    "values": Attained(clusters(0.03125 * (1 - 2.0**-30), 10, 1e4), 1e-5, V_OUTPUTS),
+    "values, and a residual of nothing": Attained(
+        clusters(0.03125 * (1 - 2.0**-30), 10, None), 1e-5, V_OUTPUTS
+    ),
+}

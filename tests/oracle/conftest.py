@@ -1,5 +1,5 @@
 """A cache of references of the session's own, and reports made up by hand, for the tests of what
-shows and writes them."""
+shows and writes them; a validation that answers with them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from loracle.report import Diagnosis, Finding, RegimeSummary, Report
+
+from .fake_validation import FakeValidation
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -124,3 +126,8 @@ def make_passing() -> Callable[..., Report]:
 @pytest.fixture
 def make_failing() -> Callable[..., Report]:
     return failing_report
+
+
+@pytest.fixture
+def validation(monkeypatch: pytest.MonkeyPatch) -> FakeValidation:
+    return FakeValidation(monkeypatch)

@@ -158,3 +158,29 @@ def failing(
 
 def names(evidence: list[Evidence]) -> list[str]:
     return [diagnosis.hypothesis for diagnosis in diagnose(evidence)]
+
+
+def planted(
+    contract: str, outputs: str, *rows: tuple[str, str, Plant]
+) -> list[tuple[str, str, str, str, Plant]]:
+    """Each mistake in each of the outputs."""
+    return [
+        (contract, output, what, name, plant)
+        for output in outputs.split()
+        for what, name, plant in rows
+    ]
+
+
+def scaled(tensors: str, factor: float) -> Plant:
+    """The named inputs times a factor."""
+    return on(
+        lambda i: with_tensors(i, **{name: factor * i.tensors[name] for name in tensors.split()})
+    )
+
+
+def coarse(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.bfloat16).to(tensor.dtype)
+
+
+def per_scaling(known: dict[str, float]) -> float:
+    return 1 / known["scaling"]

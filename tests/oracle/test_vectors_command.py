@@ -8,7 +8,7 @@ import pytest
 
 from loracle.cli import main
 
-from .test_cli import in_a_fresh_process
+from .command_line import in_a_fresh_process
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | str | None, str, str]:
