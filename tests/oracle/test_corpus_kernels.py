@@ -35,6 +35,9 @@ STRUCTURAL = {
     "wrong-dtype",
     "false-certificate",
 }
+OVERFLOWING = {"lora-mha-causal-mask-one-too-late-in-backward"}
+"""Its exponentials, which no sum divides, are wrong, and overflow where scores are large."""
+
 OTHER = {"non-finite", "nondeterministic", "stale-cache"}.union(*NAMES.values())
 
 
@@ -322,7 +325,7 @@ def test_wrong_kernel_is_wrong_where_it_says(entry: WrongKernel, dtype: str) -> 
     kinds = {kind for _, kind in found}
     structural = STRUCTURAL.intersection(entry.hypotheses)
     expected = structural or ({"non-finite"} & set(entry.hypotheses)) or {"value"}
-    assert kinds == expected
+    assert kinds == expected | ({"non-finite"} if entry.name in OVERFLOWING else set())
 
 
 @pytest.mark.parametrize("entry", [*RIGHT, *WRONG], ids=lambda entry: entry.name)
