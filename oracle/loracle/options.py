@@ -14,6 +14,7 @@ __all__ = [
     "DEVICE_NAMES",
     "DTYPE_NAMES",
     "MACHINE_NAMES",
+    "PLAN_NAMES",
     "plan_option",
     "report_file_options",
 ]
@@ -23,6 +24,11 @@ CONTRACT_NAMES = "lora-linear, aloragc, lora-attention, lora-mha"
 DTYPE_NAMES = "float64, float32, bfloat16, float16"
 MACHINE_NAMES = "widest, f32-accumulate, f16-accumulate, tf32, ampere, hopper"
 DEVICE_NAMES = "cpu, cuda or cuda:N"
+PLAN_NAMES = (
+    "lora-linear: merged, unmerged;"
+    " aloragc and lora-attention: merged, unmerged, merged-flash, unmerged-flash, as-written;"
+    " lora-mha: merged, unmerged, merged-flash, unmerged-flash"
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,30 +39,14 @@ _FORMS = {
 }
 
 
-class _PlanOption(click.Option):
-    """Its help ends with the names, which are asked for when it is shown: a `loracle --help` has no
-    time for them, and another command's help no need."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """As click's, with the plans of every contract."""
-        from loracle.plans import plans_by_contracts
-
-        record = super().get_help_record(ctx)
-        assert record is not None
-        names = plans_by_contracts().items()
-        listed = "; ".join(f"{' and '.join(of)}: {', '.join(plans)}" for of, plans in names)
-        return record[0], f"{record[1]} Of {listed}."
-
-
 def plan_option(whose: str) -> Callable[[F], F]:
     """--plan. whose: "it follows" or "they follow"."""
     return click.option(
         "--plan",
-        cls=_PlanOption,
         metavar="NAME",
         shell_complete=complete_plans,
         help=f"The evaluation plan {whose}, for a tighter bound (see `loracle contracts NAME`);"
-        " none switches off a declared one.",
+        f" none switches off a declared one. Of {PLAN_NAMES}.",
     )
 
 

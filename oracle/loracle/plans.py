@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from loracle.errors import UsageError, nearest
 from loracle_reference.evaluation_plans import PLANS
 
-# A help that lists the plans has no time for all that a contract has.
+# A completion has no time for all that a contract has.
 if TYPE_CHECKING:
     from loracle.contracts import Contract
 
-__all__ = ["NO_PLAN", "checked_plan", "notes_on_plan", "plan_names", "plans_by_contracts"]
+__all__ = ["NO_PLAN", "checked_plan", "notes_on_plan", "plan_names"]
 
 NO_PLAN = "none"
 """Asks for the bound of every legal evaluation, whatever plan the kernel declares."""
@@ -20,14 +20,6 @@ NO_PLAN = "none"
 def plan_names() -> tuple[str, ...]:
     """The plans of all contracts, each once."""
     return tuple(dict.fromkeys(name for plans in PLANS.values() for name in plans))
-
-
-def plans_by_contracts() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """The names of plans, by the contracts that have just these."""
-    contracts: dict[tuple[str, ...], list[str]] = {}
-    for contract, plans in PLANS.items():
-        contracts.setdefault(tuple(plans), []).append(contract)
-    return {tuple(names): plans for plans, names in contracts.items()}
 
 
 def checked_plan(name: str | None, contract: Contract | None, where: str = "") -> str | None:

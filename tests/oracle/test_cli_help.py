@@ -48,6 +48,12 @@ def test_the_names_in_the_help_are_those_that_there_are() -> None:
     assert options.CONTRACT_NAMES.split(", ") == list(CONTRACTS)
     assert options.DTYPE_NAMES.split(", ") == list(FORMATS)
     assert options.MACHINE_NAMES.split(", ") == list(MACHINES)
+    plans = {
+        contract: names.split(", ")
+        for contracts, names in (of.split(": ") for of in options.PLAN_NAMES.split("; "))
+        for contract in contracts.split(" and ")
+    }
+    assert plans == {contract: list(known) for contract, known in PLANS.items()}
 
 
 def commands(group: click.Group, path: str = "") -> dict[str, click.Command]:
@@ -65,6 +71,7 @@ def test_every_option_with_fixed_choices_shows_them() -> None:
         "--dtype": "float32",
         "--machine": "hopper",
         "--device": "cuda",
+        "--plan": "unmerged-flash",
     }
     seen = 0
     for name, command in commands(_commands).items():
