@@ -10,7 +10,7 @@ must let pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Literal
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loracle_reference.arithmetic.double import Double
+from loracle_reference.arithmetic.half_precision import rounded_to_float16
 from loracle_reference.arithmetic.protocol import Arithmetic, Entries, Matrix, Scalar
 from loracle_reference.arithmetic.shapes import (
     causal_mask,
@@ -50,6 +51,7 @@ _WIDE: dict[str, Any] = {
     "bfloat16": np.float32,
 }
 _BLOCK = 4
+_LARGE = 64 * 64  # entries from which float16 is faster in float32
 _LOG2_E = 1.4426950408889634
 
 
@@ -343,7 +345,7 @@ class Simulated(Arithmetic[SimulatedMatrix]):
                 order.reverse()
             length = _BLOCK if self.strategy.order == "blocked" else terms
             blocks = [order[start : start + length] for start in range(0, terms, length)]
-            return reduce(np.add, (self._accumulate(left, right, block) for block in blocks))
+            return self._accumulate(left, right, blocks)
 
     def _finely_summed(self, left: Array, right: Array) -> Array:
         """In the wider format, from operands that are rounded where the machine has TF32; or by its
@@ -359,9 +361,15 @@ class Simulated(Arithmetic[SimulatedMatrix]):
             left, right = round_to_format(left, TF32), round_to_format(right, TF32)
         return np.asarray(left.astype(self.wide) @ right.astype(self.wide))
 
-    @staticmethod
-    def _accumulate(left: Array, right: Array, terms: list[int]) -> Array:
-        total = left[:, terms[0], None] * right[None, terms[0]]
-        for k in terms[1:]:
-            total = total + left[:, k, None] * right[None, k]
-        return total
+    def _accumulate(self, left: Array, right: Array, blocks: list[list[int]]) -> Array:
+        """The sum of the sums of the blocks, every product and partial sum rounded to storage."""
+        rounded: Callable[[Array], Array] = np.asarray
+        if self.storage == np.float16 and left.shape[0] * right.shape[1] >= _LARGE:
+            left, right = left.astype(np.float32), right.astype(np.float32)
+            rounded = rounded_to_float16
+
+        def total(terms: Iterable[Array]) -> Array:
+            return reduce(lambda one, two: rounded(one + two), terms)
+
+        products = ((rounded(left[:, k, None] * right[None, k]) for k in block) for block in blocks)
+        return total(map(total, products)).astype(self.storage, copy=False)
