@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,31 @@ def test_a_summary_shows_findings_and_expected_failures(
     assert [worst_verdict([passing, failing], n) for n in (2, 3)] == ["fail", "error"]
     assert worst_verdict([passing], 1) == "pass"
     assert worst_verdict([], 0) == "error"
+
+
+@pytest.mark.parametrize(
+    ("few", "cases_total", "told"),
+    [
+        (False, 8, "none of the known mistakes explains it"),
+        (True, 2, "too few numbers for a diagnosis: judge more cases"),
+        (True, 8, "too few numbers are far enough beyond rounding to tell a mistake by"),
+    ],
+)
+def test_a_summary_says_why_nothing_is_named(
+    make_failing: Callable[..., Report], few: bool, cases_total: int, told: str
+) -> None:
+    """More cases are asked for only where all that were judged failed."""
+    unnamed = replace(
+        make_failing().findings[2],
+        diagnosis=(),
+        too_few_numbers=few,
+        count=2,
+        cases_total=cases_total,
+    )
+    report = make_failing(findings=[unnamed])
+    lines = markdown([report.to_dict()], 1).splitlines()
+    assert f"- {told}" in lines
+    assert sum("known mistakes" in line or "too few" in line for line in lines) == 1
 
 
 def test_the_example_of_a_workflow_gives_inputs_that_there_are() -> None:

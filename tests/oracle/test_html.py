@@ -180,6 +180,29 @@ def test_what_the_kernel_says_is_text(make_failing: MakeReport) -> None:
     assert page.text.count("<script>alert(1)</script>") >= 4
 
 
+@pytest.mark.parametrize(
+    ("few", "cases_total", "told"),
+    [
+        (False, 8, "None of the known mistakes explains it."),
+        (True, 2, "Too few numbers for a diagnosis: judge more cases."),
+        (True, 8, "Too few numbers are far enough beyond rounding to tell a mistake by."),
+    ],
+)
+def test_it_says_why_nothing_is_named(
+    make_failing: MakeReport, few: bool, cases_total: int, told: str
+) -> None:
+    unnamed = replace(
+        make_failing().findings[2],
+        diagnosis=(),
+        too_few_numbers=few,
+        count=2,
+        cases_total=cases_total,
+    )
+    text = Page(as_html(make_failing(findings=[unnamed]))).text
+    assert told in text
+    assert text.count("known mistakes") + text.count("Too few numbers") == 1
+
+
 def test_infinities_and_missing_numbers_are_shown(make_failing: MakeReport) -> None:
     counts = OutputSummary(0, 0, 1, 0, float("inf"), None)
     regimes = {"tiny": RegimeSummary(1, 0, 0, 1, 0, float("inf"), float("nan"), 2)}

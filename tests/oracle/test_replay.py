@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,11 @@ def biased(*, x, weight, lora_a, lora_b, scaling, grad_output):
     outputs = mended(x=x, weight=weight, lora_a=lora_a, lora_b=lora_b, scaling=scaling,
                      grad_output=grad_output)
     return {**outputs, "grad_lora_b": outputs["grad_lora_b"] * (1 + 4e-7)}
+
+
+@loracle.declare(epsilon=1000.0)
+def promising(**arguments):
+    return mended(**arguments)
 
 
 @loracle.declare(unsupported=["designed"], machine="f32-accumulate")
@@ -225,12 +231,25 @@ def test_a_plan_that_is_declared_since_has_no_part(
 ) -> None:
     """None in the report is no plan, and not the plan that the kernel declares now."""
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("loracle.replay.rerun.validate", lambda target, **o: asked.update(o))
+    nothing = SimpleNamespace(epsilon=None)
+    monkeypatch.setattr(
+        "loracle.replay.rerun.validate", lambda target, **o: asked.update(o) or nothing
+    )
     data = json.loads((reports / "wrong.json").read_text())
     rerun(data, data["findings"][0])
     assert asked["plan"] == "none"
     rerun({**data, "plan": "merged"}, data["findings"][0])
     assert asked["plan"] == "merged"
+
+
+def test_an_epsilon_that_is_declared_since_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By it the wrong gradient would pass, and the finding would seem to be gone."""
+    assert run(folder / "wrong.json", "--target", f"{folder}/kernels.py:promising") == 2
+    out = capsys.readouterr()
+    assert "promising declares epsilon 1000 now, and the report has none" in out.err
+    assert "reproduced" not in out.out.lower()
 
 
 def test_another_version_is_named(

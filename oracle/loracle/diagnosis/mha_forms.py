@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +123,11 @@ def _reads(problem: Problem) -> list[int]:
     return [head // problem.group for head in range(problem.heads)]
 
 
-def gradient_of_scores(f: Array, q: Array) -> Array:
-    """f o (q - rowsum(f o q)): of the loss in the scores."""
-    return np.asarray(f * (q - (f * q).sum(axis=-1, keepdims=True)))
+def gradient_of_scores(f: Array, q: Array, known: Array | None = None) -> Array:
+    """f o (q - rowsum(f o q)): of the loss in the scores. With known in the sum's place of f it is
+    f o (q - <dO, O>), if O = known V."""
+    kept = f if known is None else known
+    return np.asarray(f * (q - (kept * q).sum(axis=-1, keepdims=True)))
 
 
 def _by_sums_of(scores: Array, summed: Mask, seen: Mask) -> Array:
@@ -133,15 +136,6 @@ def _by_sums_of(scores: Array, summed: Mask, seen: Mask) -> Array:
     largest = hidden.max(axis=-1, keepdims=True)
     log_sums = largest + np.log(np.exp(hidden - largest).sum(axis=-1, keepdims=True))
     return np.asarray(np.exp(np.where(seen, scores, -np.inf) - log_sums))
-
-
-def _corrected_by(known: Array) -> Callable[[Array, Array], Array]:
-    """f o (q - <known, q>), which is f o (q - <dO, O>) if O = known V."""
-
-    def gradient(f: Array, q: Array) -> Array:
-        return np.asarray(f * (q - (known * q).sum(axis=-1, keepdims=True)))
-
-    return gradient
 
 
 def _gathered(grad: Array, problem: Problem) -> Array:
@@ -222,7 +216,7 @@ def result(
         return np.asarray(attended.reshape(*attended.shape[:2], -1))
     score_gradient = steps.score_gradient
     if steps.seen_again is not None and steps.keeps_sums:
-        score_gradient = _corrected_by(f)
+        score_gradient = partial(gradient_of_scores, known=f)
         f = _by_sums_of(scores, steps.seen(forward), steps.seen_again(forward))
     elif steps.seen_again is not None:
         f = steps.softmax(scores, steps.seen_again(forward))

@@ -69,7 +69,8 @@ def rerun(
     as the report says, whatever the kernel declares now.
 
     target: where the kernel is now, None for the report's own. Raises UsageError where there is
-    none, and as `validate` does.
+    none, where the kernel declares an epsilon that the report has none of (it cannot be switched
+    off), and as `validate` does.
     """
     request = data["request"]
     target = target or request.get("target")
@@ -85,7 +86,7 @@ def rerun(
     chosen: dict[str, Any] = {"only_cases": [finding["case"].partition(" ")[0]]}
     if finding["across_cases"]:
         chosen = {name: request.get(name) for name in ("cases", "regimes", "only_cases")}
-    return validate(
+    again = validate(
         target,
         contract=data["contract"],
         dtype=data["dtype"],
@@ -100,6 +101,12 @@ def rerun(
         on_progress=on_progress,
         **chosen,
     )
+    if data["epsilon"] is None and again.epsilon is not None:
+        raise UsageError(
+            f"{again.kernel} declares epsilon {again.epsilon:g} now, and the report has none: an"
+            " error would be judged otherwise; replay it without the declared epsilon"
+        )
+    return again
 
 
 def compare(data: Mapping[str, Any], finding: Mapping[str, Any], again: Report) -> Outcome:
