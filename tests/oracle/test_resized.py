@@ -42,6 +42,15 @@ def test_a_case_keeps_all_else() -> None:
         assert np.array_equal(generate(back).tensors[name], tensor), name
 
 
+def test_of_two_keys_the_first_one_is_the_empty_one() -> None:
+    """Without the last key a tail is lost, so that it is never empty; but for a single one."""
+    for seed in range(8):
+        structured = a_case("aloragc", "float32", "structured", 1, seed)
+        pair = generate(resized(structured, {"M": 2})).tensors["c2"]
+        assert [bool(key.any()) for key in pair] == [False, True]
+        assert not generate(resized(structured, {"M": 1})).tensors["c2"].any()
+
+
 def test_a_size_that_the_contract_does_not_have() -> None:
     with pytest.raises(UsageError) as error:
         resized(a_case("aloragc", "float32", "tiny"), {"d": 3, "heads": 2})

@@ -301,6 +301,7 @@ def test_a_scalar(magnitude: float) -> None:
     assert replace(one, numerators=None).scaled(magnitude).numerators is None
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_zero_that_meets_an_infinity_is_unknown() -> None:
     """And infinite therefore, in what is lost; no warning says so."""
     one = chain(1, 2, 2)
@@ -313,9 +314,11 @@ def test_a_zero_that_meets_an_infinity_is_unknown() -> None:
     assert np.isposinf(still.lost(1.0, 0.0)[0, 1])
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_overflow_is_infinite_and_no_warning() -> None:
-    """In a product, and in what it grows by."""
+    """In what is lost, in a product, and in what it grows by."""
     one, other, ones = chain(1, 2, 2), chain(2, 2, 2), np.ones((2, 2))
+    assert np.isposinf(replace(one, products=ones * 1e308).lost(1.0, 0.0)).all()
     large = replace(one, leaves=np.full((2, 2), 1e200))
     assert np.isposinf(large.times(ones, other, ones * 1e200, growth=0.0).leaves).all()
     assert np.isposinf(large.times(ones, other, ones, growth=1e200).leaves).all()
