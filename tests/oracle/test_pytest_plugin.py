@@ -17,7 +17,7 @@ from loracle.errors import UsageError
 from loracle.pytest_plugin import expected_failures_of
 from loracle.report import Diagnosis, ExpectedFailure, Finding, Report
 from loracle.testing.conformance import conformance
-from loracle.testing.kernel_tests import cases_by_kind
+from loracle.testing.kernel_tests import told_by
 from loracle.testing.outcome import untold
 from loracle.testing.words import failure_text
 
@@ -224,17 +224,32 @@ BIAS = found("suspect", across_cases=True, reason="biased upwards")
 def test_the_whole_tells_what_no_regimes_test_has(whole: Finding, tiny: Finding, left: str) -> None:
     """A bias across cases, and whatever has cases in a regime whose test has not failed here, be
     the one that is shown another one's."""
-    rest = untold(with_findings(whole), {"tiny": cases_by_kind(with_findings(tiny))})
+    rest = untold(with_findings(whole), {"tiny": told_by(with_findings(tiny))})
     assert rest.verdict == left
     assert rest.findings == ([] if left == "pass" else [whole])
 
 
 def test_what_several_regimes_have_told_is_told() -> None:
-    told = {name: cases_by_kind(with_findings(found(count=3))) for name in ("tiny", "ragged")}
+    told = {name: told_by(with_findings(found(count=3))) for name in ("tiny", "ragged")}
     assert untold(with_findings(found(count=6)), told).verdict == "pass"
     # Two of one kind, as where an expected failure is another one: the cases of both count.
     both = with_findings(found(count=6), found(count=1))
     assert untold(both, told).findings == both.findings
+
+
+def test_a_name_that_only_all_cases_give_is_told() -> None:
+    """As where the tests of the regimes have too few numbers for it, and say `unexplained`."""
+
+    def named(*hypotheses: str) -> Report:
+        diagnosis = tuple(Diagnosis(name, "it is so") for name in hypotheses)
+        return with_findings(replace(found(count=3), diagnosis=diagnosis))
+
+    whole = named("dropped-tail")
+    told = {name: told_by(replace(whole, findings=[found(count=2)])) for name in ("tiny", "long")}
+    assert untold(whole, told).findings == whole.findings
+    told["tiny"] = told_by(named("dropped-tail"))
+    assert untold(whole, told).verdict == "pass"
+    assert untold(named("dropped-tail", "constant-factor"), told).verdict == "fail"
 
 
 def test_what_the_whole_adds_reads_as_a_regimes_report_does() -> None:
@@ -255,7 +270,7 @@ def test_an_entry_that_no_regimes_test_answers_for_is_left() -> None:
 
     entries = [entry("tiny", "passes"), entry("whole", "passes"), entry("tiny", "unknown")]
     report = with_findings(found(), expected_failures=entries)
-    rest = untold(report, {"tiny": cases_by_kind(report)})
+    rest = untold(report, {"tiny": told_by(report)})
     assert rest.verdict == "suspect"
     assert rest.expected_failures == entries[1:]
 

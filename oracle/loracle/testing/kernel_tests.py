@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,26 +29,48 @@ from loracle.request import (
 from loracle.testing.shared_process import SharedProcess
 from loracle.validation import enough_of, validate_in
 
-__all__ = ["WHOLE", "KernelTests", "Kind", "cases_by_kind", "kind_of"]
+__all__ = ["WHOLE", "KernelTests", "Told", "told_by"]
 
 Kind = tuple[str | None, str]
 """The output of a finding, and its verdict, or the problem where it is structural."""
 
 
-def kind_of(finding: Finding) -> Kind:
+def _kind_of(finding: Finding) -> Kind:
     """What is found in a case, and counts there, whichever cases are judged together."""
     judged = finding.error is not None
     return finding.output, finding.verdict if judged else finding.diagnosis[0].hypothesis
 
 
-def cases_by_kind(report: Report) -> Counter[Kind]:
-    """In how many cases there was what is found; those of a whole are the sum of its regimes'. A
-    bias across cases is in none."""
-    found: Counter[Kind] = Counter()
+@dataclass(frozen=True)
+class Told:
+    """What a report has shown. cases: in how many of them there was what is found, those of a whole
+    being the sum of its regimes'; a bias across cases is in none. names: the hypotheses by which
+    outputs are diagnosed."""
+
+    cases: Counter[Kind] = field(default_factory=Counter)
+    names: frozenset[tuple[str | None, str]] = frozenset()
+
+    def __add__(self, other: Told) -> Told:
+        return Told(self.cases + other.cases, self.names | other.names)
+
+    def tells(self, finding: Finding, of: Told) -> bool:
+        """Whether it leaves nothing of a finding for a report, that is `of`, to show: a case, a
+        name that more cases together give, or a bias across cases."""
+        more = _kind_of(finding) in of.cases - self.cases
+        return not (finding.across_cases or more or _names_of(finding) - self.names)
+
+
+def _names_of(finding: Finding) -> frozenset[tuple[str | None, str]]:
+    return frozenset((finding.output, diagnosis.hypothesis) for diagnosis in finding.diagnosis)
+
+
+def told_by(report: Report) -> Told:
+    """What the report has shown."""
+    cases: Counter[Kind] = Counter()
     for finding in report.findings:
         if not finding.across_cases:
-            found[kind_of(finding)] += finding.count
-    return found
+            cases[_kind_of(finding)] += finding.count
+    return Told(cases, frozenset().union(*map(_names_of, report.findings)))
 
 
 class KernelTests:
@@ -64,7 +87,7 @@ class KernelTests:
         self.options["seed"] = checked_seed(options.get("seed", 0))
         for name in ("regimes", "only_cases"):
             self.options[name] = checked_names(name, options.get(name))
-        self.told: dict[str, Counter[Kind]] = {}
+        self.told: dict[str, Told] = {}
         """By regime, what its test has shown if it has failed in this process."""
         self.refused = ""
         """What is wrong with the arguments or the kernel, once a test has told it."""

@@ -4,7 +4,6 @@ skip."""
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from loracle.errors import UsageError
 from loracle.presentation.expected import expected_line
 from loracle.report import ExpectedFailure, Report, Verdict
 from loracle.testing.conformance import Part
-from loracle.testing.kernel_tests import WHOLE, Kind, cases_by_kind, kind_of
+from loracle.testing.kernel_tests import WHOLE, Told, told_by
 from loracle.testing.properties import EXPECTED, NOT_JUDGED, SUSPECT
 from loracle.testing.words import failure_text, in_brief
 
@@ -60,7 +59,7 @@ def _settled(report: Report, part: Part, node: pytest.Item) -> Report:
     if _fails(report, part):
         # One that is marked as xfail is green whatever it shows.
         if part.part != WHOLE and node.get_closest_marker("xfail") is None:
-            part.tests.told[part.part] = cases_by_kind(report)
+            part.tests.told[part.part] = told_by(report)
         text = failure_text(report, part.part, _expected(report, part))
         pytest.fail(text + _spread_note(part), pytrace=False)
     failed = [one for one in _expected(report, part) if one.state == "failed"]
@@ -89,11 +88,12 @@ def _record_suspect(report: Report, part: Part, node: pytest.Item) -> None:
         _record(node, SUSPECT, f"{report.kernel}, {part.name}: {brief}")
 
 
-def untold(report: Report, told: Mapping[str, Counter[Kind]]) -> Report:
+def untold(report: Report, told: Mapping[str, Told]) -> Report:
     """What the report on the whole says beside what the tests of the regimes `told` have shown: a
-    bias across cases, and what has more cases than they have shown. A pass if there is nothing."""
-    left = cases_by_kind(report) - sum(told.values(), Counter[Kind]())
-    findings = [f for f in report.findings if f.across_cases or kind_of(f) in left]
+    bias across cases, what has more cases than they have shown, and what all cases together name
+    and none of them has. A pass if there is nothing."""
+    shown, everything = sum(told.values(), Told()), told_by(report)
+    findings = [f for f in report.findings if not shown.tells(f, everything)]
     expected = [e for e in report.expected_failures if e.state == "unknown" or e.regime not in told]
     outdated = any(one.outdated for one in expected)
     verdict: Verdict = "suspect" if findings or outdated else "pass"
