@@ -35,6 +35,8 @@ __all__ = ["enough_of", "validate", "validate_in"]
 ENOUGH_EVIDENCE = 8
 """Cases of every output that must be evidence for a pass."""
 
+_TIMEOUT = 60.0
+
 _MOST_TIMEOUTS = 3
 """A kernel that hung this often is not called again."""
 
@@ -61,7 +63,7 @@ def validate(
     regimes: Iterable[str] | None = None,
     epsilon: float | None = None,
     machine: str | None = None,
-    timeout: float = 60,
+    timeout: float = _TIMEOUT,
     *,
     plan: str | None = None,
     repeats: int = 2,
@@ -124,7 +126,7 @@ def validate_in(
     regimes: Iterable[str] | None = None,
     epsilon: float | None = None,
     machine: str | None = None,
-    timeout: float = 60,
+    timeout: float = _TIMEOUT,
     plan: str | None = None,
     repeats: int = 2,
     compile: bool = False,
@@ -197,6 +199,7 @@ def validate_in(
                     "epsilon": None if epsilon == declared.epsilon else epsilon,
                     "repeats": None if repeats == 2 else repeats,
                     "compile": compile or None,
+                    "timeout": None if timeout == _TIMEOUT else timeout,
                 },
                 {"cases": cases, "regimes": regimes, "only_cases": only_cases},
             ),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from loracle.cases import Case, Inputs
 from loracle.diagnosis import Evidence, diagnose
+from loracle.diagnosis.hypotheses import table_of
+from loracle.diagnosis.matching import Match, said
 
 from .planted import Array, failing, honest, names, per_scaling, times, with_scalars
 
@@ -61,3 +65,16 @@ def test_what_explains_all_cases_as_well_is_no_next_best() -> None:
     (stale, factor) = diagnose(evidence)
     assert (stale.hypothesis, factor.hypothesis) == ("stale-scalar", "constant-factor")
     assert "1.2" in factor.explanation
+
+
+@pytest.mark.parametrize(
+    ("closeness", "how"),
+    [
+        (1.5, "to 1.5 of what rounding allows"),
+        (1.1e4, "to a few roundings of the larger numbers that it gives"),
+    ],
+)
+def test_a_mistake_that_dwarfs_the_truth_is_not_measured_by_it(closeness: float, how: str) -> None:
+    """Eleven thousand times what rounding does to the truth would read as no explanation."""
+    found = Match(table_of("lora-mha").mistakes[0], 4, 5, closeness)
+    assert said(found, "finite failing", "") == f" (explains 4 of 5 finite failing cases, {how})"

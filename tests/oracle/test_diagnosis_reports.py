@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -32,3 +33,6 @@ def test_an_overflow_is_not_blamed_on_the_maximum_where_a_larger_mistake_shows()
     assert "non-finite" in named
     assert "wrong-scaling" in named
     assert "no-max-subtraction" not in named
+    # Those that overflow are counted apart, so that the numbers of cases add up.
+    told = [d.explanation for finding in report.findings for d in finding.diagnosis]
+    assert any(re.search(r"explains \d+ of \d+ finite failing", text) for text in told)

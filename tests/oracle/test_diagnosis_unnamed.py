@@ -64,7 +64,7 @@ def test_a_bug_in_half_of_the_cases_is_not_explained_by_one_case(output: str) ->
         return honest(case, inputs, output) * (-1.0 if case.index % 2 else 3.0)
 
     found = diagnose(failing(contract, "float32", 0, output, mixed))
-    assert all("a factor that varies" in diagnosis.explanation for diagnosis in found)
+    assert all("with a factor for each case" in diagnosis.explanation for diagnosis in found)
 
 
 def test_a_class_that_applies_to_few_cases_leaves_the_others_unexplained() -> None:

@@ -182,9 +182,6 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
         ("\nraise RuntimeError('no')", "RuntimeError: no at mine.py:2"),
         ("def f():\n    return {}['a']\nf()", "KeyError: 'a' at mine.py:2"),
         ("import json\njson.loads('{')", " at mine.py:2"),
-        ("import loracle\nloracle.declare(unsupported=['tinny'])", "mean tiny? at mine.py:2"),
-        ("import loracle\n\nloracle.declare(output=['y'])", "mean outputs? at mine.py:3"),
-        ("import loracle\nloracle.declare(plan='mergd')", "mean merged? at mine.py:2"),
         ("import no_such_module_at_all", " at mine.py:1"),
         ("x = 1\nx = = 2", "SyntaxError: invalid syntax at mine.py:2"),
         ("import broken_sibling", "SyntaxError: invalid syntax at broken_sibling.py:3"),
@@ -203,6 +200,27 @@ def test_what_cannot_be_loaded_is_told_with_its_place(
     # Where the text was run by exec, its message goes on naming it.
     assert told.replace(" (<string>, line 1)", "").endswith(ending)
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("declared", "beginning", "ending"),
+    [
+        ("unsupported=['tinny']", "mine.py:3: declare: ", "mean tiny?"),
+        ("output=['y']", "mine.py:3: declare has no argument ", "mean outputs?"),
+        ("plan='mergd'", "mine.py:3: declare: unknown plan 'mergd'; ", "mean merged?"),
+    ],
+)
+def test_a_wrong_declaration_is_told_after_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: str, beginning: str, ending: str
+) -> None:
+    """And without the name of our exception, as what it is: nothing crashed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(f"import loracle\n\nloracle.declare({declared})")
+    with pytest.raises(UsageError) as caught:
+        load_target(parse_target("mine.py:kernel"))
+    told = str(caught.value)
+    assert told.startswith(f"cannot load 'mine.py:kernel': {beginning}")
+    assert told.endswith(ending)
 
 
 def test_a_module_that_is_not_there_has_no_place() -> None:

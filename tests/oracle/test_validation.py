@@ -132,6 +132,8 @@ def test_a_kernel_that_always_hangs_is_given_up() -> None:
     assert report.cases == 3
     assert [hypotheses(finding) for finding in report.findings] == [["timeout"]]
     assert any("stopped after 3 of 52 cases" in note for note in report.notes)
+    # Else the replay would wait for a minute a case.
+    assert "timeout=0.05" in str(report.findings[0].replay)
 
 
 def always_dies(**call: Any) -> Outputs:

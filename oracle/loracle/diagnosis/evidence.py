@@ -13,11 +13,11 @@ from loracle.cases import Inputs
 from loracle.contracts import Contract
 from loracle_reference.floating_point import FORMATS
 
-__all__ = ["Evidence"]
+__all__ = ["CLOSE", "Evidence"]
 
 Array = npt.NDArray[np.float64]
 
-_CLOSE = 1.5
+CLOSE = 1.5
 """Units of slack: a wrong kernel has rounding errors of its own, no larger than an honest one's."""
 
 _CLOSER = 0.6
@@ -109,7 +109,7 @@ class Evidence:
         much_closer = dwarfs or near <= _MUCH_CLOSER * self._error
         if much_closer and near <= self._roundings_of(largest, exponential=exponential):
             return True
-        return self.closeness(hypothesis, factor) <= _CLOSE
+        return self.closeness(hypothesis, factor) <= CLOSE
 
     def explained_where_beyond(self, hypothesis: Array, factor: float = 1.0) -> bool:
         """The same of the entries that are beyond their bounds, in units of these, where the
@@ -119,14 +119,14 @@ class Evidence:
             return False
         error, near = np.abs(self.computed - self.truth), np.abs(self.computed - hypothesis)
         beyond = error > self.bound
-        allowed = _CLOSE * min(abs(factor), 1.0) * self.bound
+        allowed = CLOSE * min(abs(factor), 1.0) * self.bound
         closer = (near <= _CLOSER * error) & (near <= allowed)
         return bool(beyond.any() and closer[beyond].all())
 
     def allows(self, hypothesis: Array, factor: float = 1.0) -> bool:
         """Whether the result may be that of the hypothesis, up to rounding, whatever it is to the
         truth. factor: see `closeness`."""
-        return self.closeness(hypothesis, factor) <= _CLOSE
+        return self.closeness(hypothesis, factor) <= CLOSE
 
     def lean(self, hypothesis: Array) -> float:
         """The bits by which the result is nearer to the hypothesis than to the truth, in the

@@ -36,9 +36,9 @@ _MOST_CASES = 64
 """Failing cases that are compared; more would only cost time."""
 
 
-def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
+def diagnose(failing: Sequence[Evidence], kind: str = "failing") -> tuple[Diagnosis, ...]:
     """All hypotheses that explain the failing cases of one output, specific before generic; none
-    where none fits.
+    where none fits. kind: what they are called where they are counted.
 
     A hypothesis must come close in every case. A name is
     listed once, by its closest explanation. Two at once are tried where no single one fits, a
@@ -48,7 +48,11 @@ def diagnose(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     usable = _usable(failing)
     finite = [e for e in usable if e.finite]
     not_finite = [e for e in usable if not e.finite]
-    return (*_of_not_finite(not_finite, finite), *_of_finite(finite))
+    apart = finite and not_finite
+    return (
+        *_of_not_finite(not_finite, finite, f"not finite {kind}" if apart else kind),
+        *_of_finite(finite, f"finite {kind}" if apart else kind),
+    )
 
 
 def are_too_few(failing: Sequence[Evidence]) -> bool:
@@ -64,7 +68,7 @@ def _usable(failing: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _of_not_finite(
-    failing: Sequence[Evidence], finite: Sequence[Evidence]
+    failing: Sequence[Evidence], finite: Sequence[Evidence], kind: str
 ) -> tuple[Diagnosis, ...]:
     """finite: the other failing cases, which must not contradict it: a larger mistake may overflow
     where this one does."""
@@ -73,13 +77,13 @@ def _of_not_finite(
     found = _matches(table_of(failing[0].contract.name).non_finite, failing)
     few = probes(finite)
     return tuple(
-        _diagnosis(one, failing[0], "")
+        _diagnosis(one, failing[0], kind, "")
         for one in found
         if all(explains(one.hypothesis, evidence) for evidence in few)
     )
 
 
-def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
+def _of_finite(failing: Sequence[Evidence], kind: str) -> tuple[Diagnosis, ...]:
     if not failing:
         return ()
     table, first = table_of(failing[0].contract.name), failing[0]
@@ -88,16 +92,18 @@ def _of_finite(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
     found = without_outdone(_matches(table.mistakes, failing, ask), failing)
     if found:
         named = tuple(
-            _diagnosis(one, first, _next_best(one.hypothesis, table.mistakes, found, failing, ask))
+            _diagnosis(
+                one, first, kind, _next_best(one.hypothesis, table.mistakes, found, failing, ask)
+            )
             for one in found
         )
         return (*named, *multiple)
-    together = _together(table.mistakes, failing)
+    together = _together(table.mistakes, failing, kind)
     if together or multiple:
         return (*together, *multiple)
     rounded = _matches(table.roundings, failing)
     if rounded:
-        return tuple(_diagnosis(one, first, "") for one in rounded)
+        return tuple(_diagnosis(one, first, kind, "") for one in rounded)
     return coarser_machine(failing)
 
 
@@ -143,9 +149,9 @@ def _rejected(hypothesis: Hypothesis, few: Sequence[Evidence], ask: Ask) -> bool
     return not all(ask(hypothesis, evidence) for evidence in few)
 
 
-def _diagnosis(found: Match, of: Evidence, next_best: str) -> Diagnosis:
+def _diagnosis(found: Match, of: Evidence, kind: str, next_best: str) -> Diagnosis:
     hypothesis = found.hypothesis
-    text = hypothesis.explanation.format(output=of.output) + said(found, next_best)
+    text = hypothesis.explanation.format(output=of.output) + said(found, kind, next_best)
     return Diagnosis(hypothesis.name, text, term_of(of.contract.name, hypothesis.term, of.output))
 
 
@@ -166,11 +172,13 @@ def _next_best(
     return f"next best {runner.name}, in {count(runner, failing) if most else 0}"
 
 
-def _together(mistakes: Sequence[Hypothesis], failing: Sequence[Evidence]) -> list[Diagnosis]:
+def _together(
+    mistakes: Sequence[Hypothesis], failing: Sequence[Evidence], kind: str
+) -> list[Diagnosis]:
     """Both of every pair, each with a word on the other."""
     told: dict[str, Diagnosis] = {}
     for pair in pairs(mistakes, failing):
         for one, other in ((pair.other, pair.factor), (pair.factor, pair.other)):
-            found = _diagnosis(one, failing[0], f"together with {other.hypothesis.name}")
+            found = _diagnosis(one, failing[0], kind, f"together with {other.hypothesis.name}")
             told.setdefault(one.hypothesis.name, found)
     return list(told.values())

@@ -52,7 +52,7 @@ def constant_factor(failing: Sequence[Evidence]) -> tuple[Diagnosis, ...]:
         text = f"{output} is the true value times {low:.4g} to {high:.4g}, by case"
         return (Diagnosis("constant-factor", text),)
     few = ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
-    text = f"{output} is a multiple of the true value, by a factor that varies: {few}"
+    text = f"{output} is a multiple of the true value, with a factor for each case: {few}"
     return (Diagnosis("constant-factor", text),)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loracle.diagnosis.evidence import Evidence
+from loracle.diagnosis.evidence import CLOSE, Evidence
 from loracle.diagnosis.hypothesis import Hypothesis
 
 __all__ = ["Match", "count", "explains", "match", "probes", "said", "say_enough", "without_outdone"]
@@ -132,10 +132,14 @@ def _is_near_overall(hypothesis: Hypothesis, wrong: Array, evidence: Evidence) -
     return evidence.explained_by(wrong, factor, exponential=hypothesis.exponential)
 
 
-def said(found: Match, more: str) -> str:
-    """The evidence, in brackets. more: what is to be added, as on the next best; may be empty."""
-    cases = f"explains {found.explained} of {found.total} failing cases"
+def said(found: Match, kind: str, more: str) -> str:
+    """The evidence, in brackets. kind: of the cases, as `failing`; more: what is to be added, as on
+    the next best; may be empty."""
+    cases = f"explains {found.explained} of {found.total} {kind} cases"
     how = f"to {found.closeness:.2g} of what rounding allows"
     if found.hypothesis.echo:
         how = "but for a few entries"
+    elif found.closeness > CLOSE:
+        # What is allowed there is what rounding does to the truth, which is smaller.
+        how = "to a few roundings of the larger numbers that it gives"
     return f" ({'; '.join(part for part in (f'{cases}, {how}', more) if part)})"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
+from loracle.errors import UsageError
 from loracle.harness.words import one_line
 
 __all__ = ["describe_exception", "place_of_death"]
@@ -25,7 +26,8 @@ _FATAL_LINE = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in ', r
 
 
 def describe_exception(error: BaseException) -> str:
-    """One line, `TypeError: message at file.py:12`; no place if none of the user's code ran."""
+    """One line, `TypeError: message at file.py:12`; no place if none of the user's code ran. What
+    is refused by us, as a wrong declaration, is told by its message alone, after its place."""
     frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
     text = one_line(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
@@ -33,6 +35,8 @@ def describe_exception(error: BaseException) -> str:
         frames.append((error.filename, error.lineno))
         text = text.replace(f" ({os.path.basename(error.filename)}, line {error.lineno})", "")
     place = _innermost_of_user(reversed(frames))
+    if isinstance(error, UsageError):
+        return f"{place}: {error}" if place else str(error)
     return f"{text} at {place}" if place else text
 
 

@@ -150,7 +150,7 @@ class Collector:
         """All findings, diagnosed, worst first; those of the bias test if across_cases is set."""
         structural = [self._structural_finding(s) for s in self._structural.values()]
         diagnoses = {
-            output: self._counted(output, diagnose([evidence for _, evidence in kept]))
+            output: diagnose([evidence for _, evidence in kept], self._kind_of_cases(output))
             for output, kept in self._failing.items()
         }
         too_few = {
@@ -176,16 +176,12 @@ class Collector:
         everything = [*structural, *judged, *biased]
         return sorted(everything, key=lambda finding: finding.verdict != "fail")
 
-    def _counted(self, output: str, found: tuple[Diagnosis, ...]) -> tuple[Diagnosis, ...]:
-        """With a word on the cases that are counted in it where some of them are suspect, and a
-        finding, which counts those of one verdict, has fewer."""
+    def _kind_of_cases(self, output: str) -> str:
+        """Of those that a diagnosis counts: where some are suspect, a finding, which counts those
+        of one verdict, has fewer."""
         if (output, "suspect") not in self._groups:
-            return found
-        called = "failing or suspect" if (output, "fail") in self._groups else "suspect"
-        return tuple(
-            replace(d, explanation=d.explanation.replace(" failing cases,", f" {called} cases,"))
-            for d in found
-        )
+            return "failing"
+        return "failing or suspect" if (output, "fail") in self._groups else "suspect"
 
     def _decided(
         self, reference: CaseReference, observation: Observation

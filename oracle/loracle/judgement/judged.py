@@ -82,7 +82,7 @@ def judge_run(
         otherwise = judge(computed, truth, every, tolerance).verdict
         if otherwise != "fail":
             text = (
-                f"{output} is beyond the bound of the declared evaluation plan, but within"
+                f"{output} is beyond the bound of the evaluation plan, but within"
                 " that of every legal evaluation: it is wrong or does not follow the plan"
             )
             if otherwise == "suspect":

@@ -85,7 +85,7 @@ def _notes(result: SelfTest) -> Iterator[str]:
     if exempt:
         expired = sum(bool(o.problem) for o in exempt)
         yield f"{len(exempt)} exemptions tried, {expired} of them no longer needed"
-    yield f"{number(result.wall, 3)} seconds with {result.jobs} processes"
+    yield f"{number(result.wall, 3)} seconds with {result.jobs} process{'es' * (result.jobs != 1)}"
     if result.environment:
         yield ", ".join(f"{name} {version}" for name, version in result.environment.items())
     yield verdict(result)

@@ -72,7 +72,8 @@ def sweep(
     """Judge kernels in many dtypes and with many seeds, on many cores or machines.
 
     Every run is a `loracle validate` with its seed, and has the same findings. A machine of a
-    --scheduler finds the TARGETs where this one does.
+    --scheduler finds the TARGETs where this one does. Runs are spread by Dask, also over the cores
+    of this machine: pip install 'loracle[sweep]'.
 
     Exits 0 if all pass, 1 if one fails or is suspect, 2 if the usage is bad.
     """
@@ -137,5 +138,6 @@ def _show_whole(console: Console, report: dict[str, Any]) -> None:
     counts = dict.fromkeys(("pass", "suspect", "fail"), 0)
     for run in report["runs"]:
         counts[run["verdict"]] += 1
+    runs = len(report["runs"])
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    console.print(f"{report['verdict'].upper()}: {len(report['runs'])} runs, {told}")
+    console.print(f"{report['verdict'].upper()}: {runs} run{'s' * (runs != 1)}, {told}")
