@@ -149,7 +149,7 @@ def _commands() -> None:
     "--machine",
     metavar="NAME",
     shell_complete=complete_machines,
-    help=f"The arithmetic to judge it by: {MACHINE_NAMES}; widest if omitted.",
+    help=f"The arithmetic to judge it by: {MACHINE_NAMES}, or one with +ftz; widest if omitted.",
 )
 @plan_option("it follows")
 @click.option("--cases", type=int, metavar="N", help="Cases per regime.")

@@ -13,6 +13,8 @@ import pytest
 import loracle
 from loracle.cli import main
 from loracle.errors import UsageError
+from loracle.presentation.terminal import make_console
+from loracle.sweep.command import _show_run
 from loracle.sweep.engine import dask_engine, judge_one
 from loracle.sweep.run import checked_seeds, orders_of, sweep
 
@@ -125,3 +127,10 @@ def test_bad_seeds(text: str) -> None:
         checked_seeds(text)
     with pytest.raises(UsageError, match="unknown dtype"):
         orders_of(["m:f"], ["float9"], [0], {})
+
+
+def test_what_is_no_verdict_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    run = {"kernel": "k", "dtype": "float32", "seed": 3, "verdict": "suspect", "findings": []}
+    _show_run(make_console(), 1, 2, {**run, "reason": "insufficient-evidence"})
+    told = capsys.readouterr().out
+    assert told == "[1/2] SUSPECT  k, float32, seed 3: too few cases are evidence for a verdict\n"

@@ -67,8 +67,8 @@ def command(
     plan, epsilon, seed and case are the report's, whatever the kernel declares now. A bias across
     cases replays all of them.
 
-    Exits 1 if the replay finds anything, be it another error than the report's, 0 if it finds
-    nothing, 2 if the usage is bad.
+    Exits 1 if the replay finds anything, be it another error than the report's, or judges nothing,
+    0 if it finds nothing, 2 if the usage is bad.
     """
     from loracle.presentation.atomic_file import AtomicFile
     from loracle.presentation.forms import report_forms

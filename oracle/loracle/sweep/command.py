@@ -43,7 +43,7 @@ __all__ = ["sweep"]
 @click.option(
     "--machine",
     metavar="NAME",
-    help=f"The arithmetic to judge them by: {MACHINE_NAMES}; widest if omitted.",
+    help=f"The arithmetic to judge them by: {MACHINE_NAMES}, or one with +ftz; widest if omitted.",
 )
 @plan_option("they follow")
 @click.option("--regime", "regimes", multiple=True, metavar="R", help="Only this one. Repeatable.")
@@ -115,6 +115,9 @@ def sweep(
     return int(any(_is_bad(run, only_proven=only_proven) for run in report["runs"]))
 
 
+_REASONS = {"insufficient-evidence": "too few cases are evidence for a verdict"}
+
+
 def _is_bad(run: dict[str, Any], *, only_proven: bool) -> bool:
     if run["verdict"] == "fail" or run["reason"] == "outdated-expectations":
         return True
@@ -125,7 +128,8 @@ def _show_run(console: Console, done: int, total: int, run: dict[str, Any]) -> N
     """Nothing of what passes; of the others a line for each finding, and how to run it again."""
     where = f"{run['kernel']}, {run['dtype']}, seed {run['seed']}"
     if run["verdict"] != "pass" and not run["findings"]:
-        console.print(f"[{done}/{total}] {run['verdict'].upper()}  {where}: {run['reason']}")
+        reason = _REASONS.get(run["reason"], run["reason"])
+        console.print(f"[{done}/{total}] {run['verdict'].upper()}  {where}: {reason}")
     for finding in run["findings"]:
         names = ", ".join(d["hypothesis"] for d in finding["diagnosis"]) or "unexplained"
         verdict, output = finding["verdict"].upper(), finding["output"] or "the call"
