@@ -62,7 +62,7 @@ def test_the_attack_reaches_a_tenth_of_the_bound_and_never_exceeds_it(
     assert best >= 0.1
 
 
-SLOW = pytest.mark.deep
+SLOW = (pytest.mark.deep, pytest.mark.timeout(3600))
 """Several heads and samples in every case."""
 
 
