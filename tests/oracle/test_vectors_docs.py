@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import loracle.vectors
 from loracle.vectors.command import build, verify
 from loracle.vectors.flags import PROPERTIES
 from loracle.vectors.manifest import schema
@@ -81,3 +83,14 @@ def test_the_lines_with_loracle_call_the_same_kernel(capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "designed:0 grad_x pass" in out
     assert "fail" not in out
+
+
+def test_the_lines_for_torch_lose_nothing() -> None:
+    """Both conversions as the page has them, each on the dtypes it is for."""
+    plain, of_bfloat16 = re.findall(r"`(torch\.from_numpy\([^`]*)`", PAGE)
+    for dtype, line in (("float32", plain), ("float16", plain), ("bfloat16", of_bfloat16)):
+        for vector in loracle.vectors.load().select(contract="lora-linear", dtype=dtype):
+            for array in vector.tensors.values():
+                tensor = eval(line, {"torch": torch, "array": array})
+                assert str(tensor.dtype) == f"torch.{dtype}"
+                assert np.array_equal(tensor.double().numpy(), array.astype(np.float64))
